@@ -29,9 +29,9 @@ const refused = [
 
 for (const [path, source, named] of refused) {
   test(`${path} may not contain ${named}`, () => {
-    const wrong = wrongArrows(path, source, ['fastify']);
-    assert.equal(wrong.length, 1);
-    assert.ok(wrong[0]?.includes(named), wrong[0]);
+    const [sentence = '', ...more] = wrongArrows(path, source, ['fastify']);
+    assert.ok(sentence.includes(named), sentence);
+    assert.deepEqual(more, []);
   });
 }
 
