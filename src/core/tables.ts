@@ -1,0 +1,166 @@
+/**
+ * The tables of a metadata store: their names and the rows that they hold.
+ *
+ * Derived tables are a cache of the fold over the journal (core/fold.ts) and can be rebuilt from it at any time.
+ * Local tables hold what only this machine knows; nothing in them is ever journaled.
+ */
+
+/** Separates the parts of a compound key; it occurs in no name, version or hash. */
+export const KEY_SEPARATOR = '\u0000';
+
+/** Key of a row in `version` and `tarball-url`. */
+export const versionKey = (name: string, version: string): string => `${name}${KEY_SEPARATOR}${version}`;
+
+/** Prefix that `scan` takes to read all versions of a package. */
+export const versionPrefix = (name: string): string => `${name}${KEY_SEPARATOR}`;
+
+/** The version out of a key made by {@link versionKey}. */
+export const versionOfKey = (key: string): string => key.slice(key.indexOf(KEY_SEPARATOR) + 1);
+
+/** By name. `head` is null while only single versions are learned. */
+export type PackageRow = {
+  readonly head: string | null;
+  readonly seq: number;
+  readonly withdrawn: { readonly reason: string; readonly at: number; readonly deadline: number } | null;
+};
+
+/**
+ * By name and version.
+ * `listed`: part of the current head. `learned`: known by a `learned-version` entry only, waits for the next head.
+ * `withdrawn`: no longer available, though pinned for ever.
+ */
+export type VersionRow = {
+  readonly state: 'listed' | 'learned' | 'withdrawn';
+  readonly manifest: string;
+  readonly cut: number;
+  readonly file: string;
+  readonly abbreviated: string;
+  readonly abbreviatedCut: number;
+  /** As `formatPinned` writes it: `sha512:<hex>` or `sha1:<hex>`. */
+  readonly pinned: string;
+  /** Publish time as the upstream wrote it, or null where it said none. */
+  readonly time: string | null;
+  readonly reason: string | null;
+};
+
+/** By pinned hash: the version that pinned it first. */
+export type PinnedRow = { readonly name: string; readonly version: string };
+
+/** By sha512 of a tarball whose pin is weaker: the pin it satisfies. */
+export type ContentRow = { readonly pinned: string };
+
+/** By pinned hash: what the tarball's bytes were seen to be. `size` in bytes. */
+export type MeasuredRow = {
+  readonly sha512: string;
+  readonly size: number;
+  readonly chunks: string;
+  readonly list: string;
+};
+
+/** By key id. `expires` in unix ms. */
+export type UpstreamKeyRow = {
+  readonly keytype: string;
+  readonly scheme: string;
+  readonly key: string;
+  readonly expires: number | null;
+  readonly by: 'first-sight' | 'admin';
+};
+
+/** By host id. Times in unix ms. */
+export type HostRow = {
+  readonly url: string;
+  readonly key: string;
+  readonly admitted: number;
+  readonly evicted: string | null;
+};
+
+/** By name: when the upstream was last asked (unix ms) and what is needed to ask it conditionally. */
+export type UpstreamRow = {
+  readonly checked: number;
+  readonly etag: string | null;
+  readonly lastModified: string | null;
+  /** SHA-256 of the document's bytes, for upstreams without validators. */
+  readonly body: string | null;
+  /** True when the upstream answered that there is no such package. */
+  readonly absent: boolean;
+};
+
+/** By name and version: where the upstream keeps the tarball. */
+export type TarballUrlRow = { readonly url: string };
+
+/** By `<kind>` + separator + subject: something that an operator should know of, the first and last time it was seen. */
+export type IncidentRow = {
+  readonly kind: string;
+  readonly subject: string;
+  readonly detail: string;
+  readonly first: number;
+  readonly last: number;
+  readonly count: number;
+};
+
+/** By host id: what an operator applied with, and whether that stands. */
+export type ApplicationRow = {
+  readonly url: string;
+  readonly key: string;
+  readonly exchange: string;
+  readonly private: boolean;
+  readonly operator: string | null;
+  readonly software: string | null;
+  readonly applied: number;
+  readonly approved: boolean;
+};
+
+/** By host id. */
+export type SuspensionRow = { readonly since: number; readonly reason: string };
+
+/** By setting's name. */
+export type SettingRow = { readonly value: string };
+
+/** Every table with the type of its rows. */
+export type Tables = {
+  package: PackageRow;
+  version: VersionRow;
+  pinned: PinnedRow;
+  content: ContentRow;
+  measured: MeasuredRow;
+  'upstream-key': UpstreamKeyRow;
+  host: HostRow;
+  upstream: UpstreamRow;
+  'tarball-url': TarballUrlRow;
+  incident: IncidentRow;
+  application: ApplicationRow;
+  suspension: SuspensionRow;
+  setting: SettingRow;
+};
+
+export type TableName = keyof Tables;
+
+/** Tables that are a fold over the journal. */
+export const DERIVED_TABLES = [
+  'package',
+  'version',
+  'pinned',
+  'content',
+  'measured',
+  'upstream-key',
+  'host',
+] as const satisfies readonly TableName[];
+
+/** Tables that only this machine knows. */
+export const LOCAL_TABLES = [
+  'upstream',
+  'tarball-url',
+  'incident',
+  'application',
+  'suspension',
+  'setting',
+] as const satisfies readonly TableName[];
+
+/** One row to write, or to delete where `row` is null. */
+export type Change = {
+  [T in TableName]: { readonly table: T; readonly key: string; readonly row: Tables[T] | null };
+}[TableName];
+
+/** Makes a {@link Change} with the row's type checked against its table. */
+export const change = <T extends TableName>(table: T, key: string, row: Tables[T] | null): Change =>
+  ({ table, key, row }) as Change;
