@@ -1,0 +1,137 @@
+/**
+ * What can go wrong, as few named classes. `code` is for programs and never changes; `status` is the HTTP status an API
+ * answers with; the message is for people, says what was wrong and, where they can, what to do. Facts are fields.
+ */
+export abstract class FederationError extends Error {
+  abstract readonly code: string;
+  abstract readonly status: number;
+  override get name(): string {
+    return this.constructor.name;
+  }
+}
+
+/** The request can't be understood or is not allowed in this form. */
+export class BadRequestError extends FederationError {
+  readonly code = 'bad-request';
+  readonly status = 400;
+}
+
+/** The request needs a valid token or signature. */
+export class UnauthorizedError extends FederationError {
+  readonly code = 'unauthorized';
+  readonly status = 401;
+}
+
+/** Understood, and refused whoever asks or for this caller. */
+export class ForbiddenError extends FederationError {
+  readonly code = 'forbidden';
+  readonly status = 403;
+}
+
+/** There is no such thing, and we know it: never used for "could not find out". */
+export class NotFoundError extends FederationError {
+  readonly code = 'not-found';
+  readonly status = 404;
+}
+
+/** The state has moved on since the caller looked, or the thing exists already. */
+export class ConflictError extends FederationError {
+  readonly code = 'conflict';
+  readonly status = 409;
+}
+
+/** More bytes, members or levels than the limit that the message names. */
+export class TooLargeError extends FederationError {
+  readonly code = 'too-large';
+  readonly status = 413;
+}
+
+/** The index once had it and withdrew it. */
+export class WithdrawnError extends FederationError {
+  readonly code = 'withdrawn';
+  readonly status = 451;
+  /** `name` or `name@version`. */
+  readonly subject: string;
+  readonly reason: string;
+
+  constructor(facts: { subject: string; reason: string }, options?: ErrorOptions) {
+    super(`${facts.subject} was withdrawn: ${facts.reason}`, options);
+    this.subject = facts.subject;
+    this.reason = facts.reason;
+  }
+}
+
+/** A server that we depend on answered wrongly or not at all. */
+export class UpstreamError extends FederationError {
+  readonly code: string = 'upstream';
+  readonly status: number = 502;
+  /** What was asked of the upstream, such as `packument of express`. */
+  readonly what: string;
+
+  constructor(facts: { what: string; reason: string }, options?: ErrorOptions) {
+    super(`${facts.what}: ${facts.reason}`, options);
+    this.what = facts.what;
+  }
+}
+
+/** The same, but it took too long. */
+export class UpstreamTimeoutError extends UpstreamError {
+  override readonly code = 'upstream-timeout';
+  override readonly status = 504;
+}
+
+/** The disk is full. What is stored is still served. */
+export class StorageFullError extends FederationError {
+  readonly code = 'storage-full';
+  readonly status = 507;
+}
+
+/** Bytes that do not have the hash they were asked for by. */
+export class IntegrityError extends FederationError {
+  readonly code = 'integrity';
+  readonly status = 502;
+  /** Hashes as `<algorithm>:<hex>`. */
+  readonly expected: string;
+  readonly actual: string;
+  /** Where the bytes came from: a URL, a host's id, a path. */
+  readonly source: string;
+
+  constructor(facts: { expected: string; actual: string; source: string }, options?: ErrorOptions) {
+    super(`wrong bytes from ${facts.source}: expected ${facts.expected}, got ${facts.actual}`, options);
+    this.expected = facts.expected;
+    this.actual = facts.actual;
+    this.source = facts.source;
+  }
+}
+
+/** A document or record that is not what its format says. */
+export class MalformedError extends FederationError {
+  readonly code = 'malformed';
+  readonly status = 400;
+  /** Name of the format, such as `head/1` or `packument`. */
+  readonly format: string;
+  readonly reason: string;
+  /** First line that is wrong, from 1, in formats made of lines. */
+  readonly line: number | null;
+  /** First byte that is wrong, from 0, in formats that are scanned by byte. */
+  readonly offset: number | null;
+
+  constructor(facts: { format: string; reason: string; line?: number; offset?: number }, options?: ErrorOptions) {
+    super(`malformed ${facts.format}${place(facts)}: ${facts.reason}`, options);
+    this.format = facts.format;
+    this.reason = facts.reason;
+    this.line = facts.line ?? null;
+    this.offset = facts.offset ?? null;
+  }
+}
+
+/** A command line or configuration that can't be run as it stands. */
+export class UsageError extends FederationError {
+  readonly code = 'usage';
+  readonly status = 400;
+}
+
+function place({ line, offset }: { line?: number; offset?: number }): string {
+  if (line !== undefined) return `, line ${line}`;
+  return offset === undefined ? '' : ` at byte ${offset}`;
+}

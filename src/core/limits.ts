@@ -1,0 +1,48 @@
+/**
+ * Every maximum in one place, so that a reader sees what a stranger can make us hold or do. Units stand last in the
+ * names. Formats that carry a limit of their own (entries, reasons) state it in docs/protocol.md too.
+ */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+
+/** The largest packument is about 40 MB; three times that leaves room for years. Decoded size. */
+export const PACKUMENT_BYTES_MAX = 128 * MIB;
+export const TARBALL_BYTES_MAX = GIB;
+/** One version's manifest. */
+export const MANIFEST_BYTES_MAX = 4 * MIB;
+/** Levels of arrays and objects within each other in any JSON that we read. */
+export const JSON_DEPTH_MAX = 64;
+
+/** Names and versions as npm itself bounds them. */
+export const NAME_LENGTH_MAX = 214;
+export const VERSION_LENGTH_MAX = 256;
+/** File name of a tarball: name, version and extension fit. */
+export const FILE_LENGTH_MAX = 512;
+export const URL_LENGTH_MAX = 8 * KIB;
+
+/** C2SP tlog-tiles gives an entry's length 16 bits. */
+export const ENTRY_BYTES_MAX = 65_535;
+/** Characters of a withdrawal's or eviction's reason. */
+export const REASON_LENGTH_MAX = 1_000;
+/** Version entries in one page blob. */
+export const PAGE_ENTRIES = 256;
+/** Pages that a head may name: a quarter of a million versions. */
+export const HEAD_PAGES_MAX = 1_024;
+/** A head of that many pages and the longest name fits. */
+export const HEAD_BYTES_MAX = 128 * KIB;
+/** 256 of the longest version entries fit. */
+export const PAGE_BYTES_MAX = 512 * KIB;
+/** A tarball's chunk, the unit that is checked before it is sent. */
+export const CHUNK_BYTES = 64 * KIB;
+
+/** The signed list of hosts is the longest note. */
+export const NOTE_BYTES_MAX = MIB;
+/** C2SP signed-note asks verifiers to take at least 16. */
+export const NOTE_SIGNATURES_MAX = 100;
+export const KEY_NAME_LENGTH_MAX = 255;
+
+/** Request bodies, as received and after decoding. */
+export const AUDIT_BODY_BYTES_MAX = 4 * MIB;
+export const CONTROL_BODY_BYTES_MAX = 64 * KIB;
