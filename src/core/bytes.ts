@@ -16,7 +16,7 @@ export function toHex(bytes: Uint8Array): string {
  */
 export function fromHex(hex: string): Uint8Array {
   if (!/^(?:[0-9a-f]{2})*$/.test(hex)) {
-    throw new MalformedError({ format: 'hex', reason: `${quote(hex)} is not an even number of lower-case hex digits` });
+    throw new MalformedError('hex', `${quote(hex)} is not an even number of lower-case hex digits`);
   }
   return plain(Buffer.from(hex, 'hex'));
 }
@@ -33,7 +33,7 @@ export function toBase64(bytes: Uint8Array): string {
 export function fromBase64(base64: string): Uint8Array {
   const bytes = Buffer.from(base64, 'base64');
   if (bytes.toString('base64') !== base64) {
-    throw new MalformedError({ format: 'base64', reason: `${quote(base64)} is not canonical standard base64` });
+    throw new MalformedError('base64', `${quote(base64)} is not canonical standard base64`);
   }
   return plain(bytes);
 }
@@ -44,7 +44,7 @@ export function fromBase64(base64: string): Uint8Array {
  */
 export function utf8(text: string): Uint8Array {
   if (!text.isWellFormed()) {
-    throw new MalformedError({ format: 'text', reason: `${quote(text)} holds half of a surrogate pair` });
+    throw new MalformedError('text', `${quote(text)} holds half of a surrogate pair`);
   }
   return encoder.encode(text);
 }
@@ -57,7 +57,7 @@ export function text(bytes: Uint8Array): string {
   try {
     return decoder.decode(bytes);
   } catch (cause) {
-    throw new MalformedError({ format: 'text', reason: 'it is not valid UTF-8' }, { cause });
+    throw new MalformedError('text', 'it is not valid UTF-8', { cause });
   }
 }
 

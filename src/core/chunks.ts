@@ -47,7 +47,7 @@ export class ChunkHasher {
  */
 export function chunkRoot(list: Uint8Array): Uint8Array {
   if (list.length % HASH_BYTES !== 0) {
-    throw new MalformedError({ format: 'chunk list', reason: `${list.length} bytes are no whole number of hashes` });
+    throw new MalformedError('chunk list', `${list.length} bytes are no whole number of hashes`);
   }
   return rootHash(hashesOf(list).map(leafHash));
 }

@@ -116,12 +116,12 @@ export class MalformedError extends FederationError {
   /** First byte that is wrong, from 0, in formats that are scanned by byte. */
   readonly offset: number | null;
 
-  constructor(facts: { format: string; reason: string; line?: number; offset?: number }, options?: ErrorOptions) {
-    super(`malformed ${facts.format}${place(facts)}: ${facts.reason}`, options);
-    this.format = facts.format;
-    this.reason = facts.reason;
-    this.line = facts.line ?? null;
-    this.offset = facts.offset ?? null;
+  constructor(format: string, reason: string, where: Where & ErrorOptions = {}) {
+    super(`malformed ${format}${placeOf(where)}: ${reason}`, where);
+    this.format = format;
+    this.reason = reason;
+    this.line = where.line ?? null;
+    this.offset = where.offset ?? null;
   }
 }
 
@@ -131,7 +131,9 @@ export class UsageError extends FederationError {
   readonly status = 400;
 }
 
-function place({ line, offset }: { line?: number; offset?: number }): string {
+type Where = { line?: number; offset?: number };
+
+function placeOf({ line, offset }: Where): string {
   if (line !== undefined) return `, line ${line}`;
   return offset === undefined ? '' : ` at byte ${offset}`;
 }

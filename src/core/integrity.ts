@@ -34,7 +34,7 @@ export function parsePinned(text: string): PinnedHash {
   const [algorithm = '', hex = ''] = text.split(':', 2);
   if (isAlgorithm(algorithm) && isHexOf(algorithm, hex) && text === `${algorithm}:${hex}`) return { algorithm, hex };
   const reason = 'expected sha512:<128 lower-case hex digits> or sha1:<40 lower-case hex digits>';
-  throw new MalformedError({ format: 'pinned hash', reason });
+  throw new MalformedError('pinned hash', reason);
 }
 
 /** The hash as Subresource Integrity spells it: `sha512-<base64>`. */
