@@ -1,0 +1,184 @@
+/**
+ * The fold: journal entries to table rows.
+ *
+ * Index tables change in no other way, so each can be rebuilt from the journal and the content-addressed blobs.
+ * Nothing here reads a store: {@link foldEntries} is given a reader and answers with the changes to write.
+ */
+import { topTime } from './assembly.ts';
+import { type Entry, parseEntry } from './entry.ts';
+import { MalformedError } from './errors.ts';
+import { parseHead, parsePage, parseVersionEntry, type VersionEntry } from './head.ts';
+import { formatPinned, parsePinned } from './integrity.ts';
+import {
+  type Change,
+  change,
+  type HostRow,
+  type TableName,
+  type Tables,
+  type VersionRow,
+  versionKey,
+  versionOfKey,
+  versionPrefix,
+} from './tables.ts';
+
+/** What the fold may look at. */
+export type FoldReader = {
+  /** A blob that an entry names; rejects where it is missing, since a fold without it would be wrong. */
+  blob(sha256: string): Promise<Uint8Array>;
+  get<T extends TableName>(table: T, key: string): Promise<Tables[T] | null>;
+  scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]>;
+};
+
+/** A reader that also sees changes not written yet, so that entries of one batch may build on each other. */
+class Overlay implements FoldReader {
+  readonly changes = new Map<string, Change>();
+  readonly #base: FoldReader;
+
+  constructor(base: FoldReader) {
+    this.#base = base;
+  }
+
+  blob(sha256: string): Promise<Uint8Array> {
+    return this.#base.blob(sha256);
+  }
+
+  async get<T extends TableName>(table: T, key: string): Promise<Tables[T] | null> {
+    const pending = this.changes.get(`${table}\n${key}`);
+    return pending ? (pending.row as Tables[T] | null) : this.#base.get(table, key);
+  }
+
+  async scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]> {
+    const rows = new Map((await this.#base.scan(table, prefix)).map(({ key, row }) => [key, row]));
+    for (const pending of this.changes.values()) {
+      if (pending.table !== table || !pending.key.startsWith(prefix)) continue;
+      if (pending.row === null) rows.delete(pending.key);
+      else rows.set(pending.key, pending.row as Tables[T]);
+    }
+    return [...rows].map(([key, row]) => ({ key, row }));
+  }
+
+  add(changes: Iterable<Change>): void {
+    for (const one of changes) this.changes.set(`${one.table}\n${one.key}`, one);
+  }
+}
+
+/**
+ * The changes that a run of journal entries makes, in the journal's order.
+ * @throws MalformedError when an entry or a blob that it names is not what its format says.
+ */
+export async function foldEntries(entries: readonly Uint8Array[], reader: FoldReader): Promise<Change[]> {
+  const overlay = new Overlay(reader);
+  for (const bytes of entries) overlay.add(await foldEntry(parseEntry(bytes), overlay));
+  return [...overlay.changes.values()];
+}
+
+/** The changes of one entry over the state that `reader` shows. */
+export async function foldEntry(entry: Entry, reader: FoldReader): Promise<Change[]> {
+  switch (entry.kind) {
+    case 'learned':
+      return foldLearned(entry, reader);
+    case 'learned-version':
+      return foldLearnedVersion(entry, reader);
+    case 'measured':
+      return foldMeasured(entry);
+    case 'withdraw':
+      return foldWithdraw(entry, reader);
+    case 'upstream-key': {
+      const { keytype, scheme, key, expires, by } = entry;
+      return [change('upstream-key', entry.keyid, { keytype, scheme, key, expires, by })];
+    }
+    case 'host-admit': {
+      const row: HostRow = { url: entry.url, key: entry.key, admitted: entry.time, evicted: null };
+      return [change('host', entry.host, row)];
+    }
+    case 'host-evict': {
+      const row = await reader.get('host', entry.host);
+      return row ? [change('host', entry.host, { ...row, evicted: entry.reason })] : [];
+    }
+  }
+}
+
+type Of<K extends Entry['kind']> = Extract<Entry, { kind: K }>;
+
+async function foldLearned(entry: Of<'learned'>, reader: FoldReader): Promise<Change[]> {
+  const head = parseHead(await reader.blob(entry.head));
+  if (head.name !== entry.name) {
+    throw new MalformedError('head', `the entry is about ${entry.name}, the head that it names about ${head.name}`);
+  }
+  const times = topTime(await reader.blob(head.top));
+  const changes: Change[] = [change('package', entry.name, { head: entry.head, seq: head.seq, withdrawn: null })];
+  const before = new Map((await reader.scan('version', versionPrefix(entry.name))).map(({ key, row }) => [key, row]));
+  const pins = new Set<string>();
+  for (const page of head.pages) {
+    for (const listed of parsePage(await reader.blob(page))) {
+      const key = versionKey(entry.name, listed.version);
+      const row = versionRow(listed, 'listed', times?.get(listed.version) ?? null);
+      if (!sameRow(before.get(key), row)) changes.push(change('version', key, row));
+      if (!before.has(key) && !pins.has(row.pinned)) changes.push(...(await foldPin(entry.name, listed, reader)));
+      pins.add(row.pinned);
+      before.delete(key);
+    }
+  }
+  for (const [key, row] of before) {
+    if (row.state === 'listed') changes.push(change('version', key, { ...row, state: 'withdrawn', reason: null }));
+  }
+  return changes;
+}
+
+async function foldLearnedVersion(entry: Of<'learned-version'>, reader: FoldReader): Promise<Change[]> {
+  const line = parseVersionEntry(await reader.blob(entry.entry));
+  if (line.version !== entry.version) {
+    throw new MalformedError('version entry', `expected version ${entry.version}, found ${line.version}`);
+  }
+  const known = await reader.get('package', entry.name);
+  const changes: Change[] = known ? [] : [change('package', entry.name, { head: null, seq: 0, withdrawn: null })];
+  changes.push(change('version', versionKey(entry.name, entry.version), versionRow(line, 'learned', null)));
+  changes.push(...(await foldPin(entry.name, line, reader)));
+  return changes;
+}
+
+function foldMeasured(entry: Of<'measured'>): Change[] {
+  const { sha512, size, chunks, list } = entry;
+  const pinned = formatPinned(entry.pinned);
+  const changes: Change[] = [change('measured', pinned, { sha512, size, chunks, list })];
+  if (entry.pinned.algorithm !== 'sha512') changes.push(change('content', sha512, { pinned }));
+  return changes;
+}
+
+async function foldWithdraw(entry: Of<'withdraw'>, reader: FoldReader): Promise<Change[]> {
+  const withdrawn = { reason: entry.reason, at: entry.time, deadline: entry.deadline };
+  if (entry.version !== '*') {
+    const key = versionKey(entry.name, entry.version);
+    const row = await reader.get('version', key);
+    return row ? [change('version', key, { ...row, state: 'withdrawn', reason: entry.reason })] : [];
+  }
+  const known = await reader.get('package', entry.name);
+  const changes: Change[] = [change('package', entry.name, { head: null, seq: known?.seq ?? 0, withdrawn })];
+  for (const { key, row } of await reader.scan('version', versionPrefix(entry.name))) {
+    changes.push(change('version', key, { ...row, state: 'withdrawn', reason: entry.reason }));
+  }
+  return changes;
+}
+
+/** The first version with a hash keeps it, so that replaying the journal gives the same row. */
+async function foldPin(name: string, entry: VersionEntry, reader: FoldReader): Promise<Change[]> {
+  const key = formatPinned(entry.pinned);
+  return (await reader.get('pinned', key)) ? [] : [change('pinned', key, { name, version: entry.version })];
+}
+
+function versionRow(entry: VersionEntry, state: VersionRow['state'], time: string | null): VersionRow {
+  const { manifest, cut, file, abbreviated, abbreviatedCut } = entry;
+  const pinned = formatPinned(entry.pinned);
+  return { state, manifest, cut, file, abbreviated, abbreviatedCut, pinned, time, reason: null };
+}
+
+/** The version entry that a row was made from. */
+export function entryOfRow(key: string, row: VersionRow): VersionEntry {
+  const { manifest, cut, file, abbreviated, abbreviatedCut } = row;
+  const pinned = parsePinned(row.pinned);
+  return { version: versionOfKey(key), manifest, cut, file, abbreviated, abbreviatedCut, pinned };
+}
+
+function sameRow(a: VersionRow | undefined, b: VersionRow): boolean {
+  return a !== undefined && (Object.keys(b) as (keyof VersionRow)[]).every((field) => a[field] === b[field]);
+}
