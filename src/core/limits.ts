@@ -46,3 +46,21 @@ export const KEY_NAME_LENGTH_MAX = 255;
 /** Request bodies, as received and after decoding. */
 export const AUDIT_BODY_BYTES_MAX = 4 * MIB;
 export const CONTROL_BODY_BYTES_MAX = 64 * KIB;
+
+/** The upstream's document of signing keys. */
+export const UPSTREAM_KEYS_BYTES_MAX = 64 * KIB;
+export const UPSTREAM_KEYS_MAX = 32;
+/** Signatures of one version that are looked at. */
+export const UPSTREAM_SIGNATURES_MAX = 16;
+
+/** Applications of hosts that wait for an admin, and how long each may. */
+export const APPLICATIONS_MAX = 1_000;
+export const APPLICATION_AGE_MS_MAX = 24 * 60 * 60 * 1_000;
+/** What a host says of its operator and software. */
+export const HOST_TEXT_LENGTH_MAX = 200;
+/** A host's base URL: scheme, host name, port. */
+export const HOST_URL_LENGTH_MAX = 300;
+/** An answer of a host or origin to a control request: identities, applications. */
+export const CONTROL_ANSWER_BYTES_MAX = 64 * KIB;
+/** One event of the change feed. */
+export const FEED_EVENT_LENGTH_MAX = 16 * KIB;
