@@ -47,12 +47,3 @@ export function namePattern(pattern: string): (name: string) => boolean {
   const expression = new RegExp(`^${parts.join('[^/]*')}$`);
   return (name) => expression.test(name);
 }
-
-/** The version in a tarball's file name, `1.0.0` of `p-1.0.0.tgz` for `@s/p`; null if the file is not named that way. */
-export function versionFromFile(name: string, file: string): string | null {
-  const prefix = `${unscoped(name)}-`;
-  const end = file.search(/\.(?:tgz|tar\.gz)$/);
-  if (!file.startsWith(prefix) || end < 0) return null;
-  const version = file.slice(prefix.length, end);
-  return isValidVersion(version) ? version : null;
-}

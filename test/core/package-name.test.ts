@@ -2,14 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { UsageError } from '../../src/core/errors.ts';
-import {
-  isValidName,
-  isValidVersion,
-  namePattern,
-  scopeOf,
-  unscoped,
-  versionFromFile,
-} from '../../src/core/package-name.ts';
+import { isValidName, isValidVersion, namePattern, scopeOf, unscoped } from '../../src/core/package-name.ts';
 
 const validNames = [
   'express',
@@ -150,21 +143,3 @@ test('a pattern that no name matches is refused with what to write', () => {
     assert.throws(() => namePattern(pattern), UsageError, pattern);
   }
 });
-
-const files: [string, string, string | null][] = [
-  ['p', 'p-1.0.0.tgz', '1.0.0'],
-  ['@s/p', 'p-1.0.0.tgz', '1.0.0'],
-  ['p', 'p-1.0.0-rc.1+build.tgz', '1.0.0-rc.1+build'],
-  ['p', 'p-1.0.0.tar.gz', '1.0.0'],
-  ['p-q', 'p-q-1.0.0.tgz', '1.0.0'],
-  ['p', 'p-q-1.0.0.tgz', null],
-  ['p', 'q-1.0.0.tgz', null],
-  ['p', 'p-1.0.0.zip', null],
-  ['p', 'p-.tgz', null],
-  ['p', 'p.tgz', null],
-  ['p', 'P-1.0.0.tgz', null],
-];
-
-for (const [name, file, version] of files) {
-  test(`${file} of ${name} is version ${version}`, () => assert.equal(versionFromFile(name, file), version));
-}
