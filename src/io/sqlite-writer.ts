@@ -1,0 +1,147 @@
+/**
+ * The writing half of a SQLite database: transactions are data, run one after the other in a thread of their own.
+ * Reading happens beside it, on a read-only connection of the caller's: with a write-ahead log readers see the last
+ * commit, wait for nobody, and never see a transaction that is under way.
+ */
+
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { Worker } from 'node:worker_threads';
+import { StorageFullError } from '../core/errors.ts';
+import { Serial } from './serial.ts';
+import { Turn } from './turn.ts';
+
+/** A statement, by its place in the list given at the start, and the values to bind. */
+export type Step = readonly [statement: number, ...values: (string | number | Uint8Array)[]];
+
+export type WriterData = { readonly file: string; readonly schema: string; readonly statements: readonly string[] };
+
+/** What the threads say to each other. A transaction may come in several parts; only the last has an `end`. */
+export type Request =
+  | { readonly steps: readonly Step[]; readonly end: 'commit' | 'rollback' | null }
+  | { readonly close: true };
+export type Reply = { readonly done: true } | { readonly failed: { message: string; errcode: number | null } };
+
+/** sqlite.org/rescode.html: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE for no room for the index of the write-ahead log. */
+const FULL_CODES: readonly (number | null)[] = [13, 4874];
+
+export class SqliteWriter {
+  readonly #file: string;
+  readonly #worker: Worker;
+  readonly #transactions = new Serial();
+  readonly #turn = new Turn();
+  #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
+  #broken: unknown = null;
+
+  private constructor(file: string, worker: Worker) {
+    this.#file = file;
+    this.#worker = worker;
+    worker.on('message', (reply: Reply) => this.#receive(reply));
+    worker.on('error', (error) => this.#break(error));
+    worker.on('exit', () => this.#break(new Error(`${file} is closed`)));
+  }
+
+  /**
+   * Opens or makes the database.
+   *
+   * @param schema makes what is missing and leaves alone what is there
+   * @throws StorageFullError
+   */
+  static async open(data: WriterData): Promise<SqliteWriter> {
+    // The thread's source lies beside this one: .ts in a checkout, .js when built.
+    const source = new URL(`./sqlite-worker${extname(import.meta.filename)}`, import.meta.url);
+    const writer = new SqliteWriter(data.file, new Worker(source, { workerData: data }));
+    await writer.#answer();
+    return writer;
+  }
+
+  /**
+   * Runs the steps as one transaction. When it resolves they are durable; when it rejects none of them happened.
+   * `steps` may be a generator: it runs when its turn has come, a few milliseconds at a time.
+   *
+   * @throws StorageFullError, or what the generator throws.
+   */
+  transact(steps: Iterable<Step>): Promise<void> {
+    return this.#transactions.run(() => this.#send(steps));
+  }
+
+  /** Resolves when what was under way has ended and the file is closed. */
+  async close(): Promise<void> {
+    await this.#transactions.idle();
+    if (this.#broken !== null) return;
+    const exit = once(this.#worker, 'exit');
+    this.#worker.postMessage({ close: true } satisfies Request);
+    await exit;
+  }
+
+  async #send(steps: Iterable<Step>): Promise<void> {
+    if (this.#broken !== null) throw this.#broken;
+    try {
+      await this.#sendParts(steps);
+    } catch (error) {
+      this.#post([], 'rollback');
+      await this.#answer();
+      throw error;
+    }
+    this.#post([], 'commit');
+    await this.#answer();
+  }
+
+  async #sendParts(steps: Iterable<Step>): Promise<void> {
+    let part: Step[] = [];
+    for (const step of steps) {
+      part.push(step);
+      if (!this.#turn.isSpent()) continue;
+      this.#post(part, null);
+      part = [];
+      await this.#turn.give();
+    }
+    if (part.length > 0) this.#post(part, null);
+  }
+
+  #post(steps: readonly Step[], end: 'commit' | 'rollback' | null): void {
+    const own = steps.map(ownBytes);
+    const buffers = own
+      .flat()
+      .filter(isBytes)
+      .map(({ buffer }) => buffer);
+    this.#worker.postMessage({ steps: own, end } satisfies Request, buffers);
+  }
+
+  #answer(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== null) return reject(this.#broken);
+      this.#settle = { resolve, reject };
+    });
+  }
+
+  #receive(reply: Reply): void {
+    if ('done' in reply) this.#settle?.resolve();
+    else this.#settle?.reject(this.#errorOf(reply.failed));
+  }
+
+  #errorOf({ message, errcode }: { message: string; errcode: number | null }): Error {
+    if (!FULL_CODES.includes(errcode)) return new Error(`${this.#file}: ${message}`);
+    return new StorageFullError(`can't write ${this.#file}: the disk is full; free some space and try again`);
+  }
+
+  #break(error: unknown): void {
+    this.#broken ??= this.#errorOf(error as { message: string; errcode: number | null });
+    this.#settle?.reject(this.#broken);
+  }
+}
+
+/** Opens the reading connection. Its writer must be open, since only that one can bring the database up to date. */
+export function openReader(file: string): DatabaseSync {
+  return new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
+}
+
+/** Copies: sending a view would send all of the buffer behind it, and the caller must be able to go on using it. */
+function ownBytes([statement, ...values]: Step): Step {
+  return [statement, ...values.map((value) => (isBytes(value) ? new Uint8Array(value) : value))];
+}
+
+function isBytes(value: unknown): value is Uint8Array<ArrayBuffer> {
+  return value instanceof Uint8Array;
+}
