@@ -46,6 +46,12 @@ export class TooLargeError extends FederationError {
   readonly status = 413;
 }
 
+/** More often than one client network may; the same request succeeds later. */
+export class TooManyRequestsError extends FederationError {
+  readonly code = 'too-many-requests';
+  readonly status = 429;
+}
+
 /** The index once had it and withdrew it. */
 export class WithdrawnError extends FederationError {
   readonly code = 'withdrawn';
@@ -125,6 +131,12 @@ export class MalformedError extends FederationError {
   }
 }
 
+/** A signed document without a good signature of a key that we trust. */
+export class SignatureError extends FederationError {
+  readonly code = 'signature';
+  readonly status = 502;
+}
+
 /** A command line or configuration that can't be run as it stands. */
 export class UsageError extends FederationError {
   readonly code = 'usage';
@@ -136,4 +148,9 @@ type Where = { line?: number; offset?: number };
 function placeOf({ line, offset }: Where): string {
   if (line !== undefined) return `, line ${line}`;
   return offset === undefined ? '' : ` at byte ${offset}`;
+}
+
+/** A value from outside as it may stand in a message: in quotes, escaped, cut after 80 characters. */
+export function quote(value: string): string {
+  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
 }
