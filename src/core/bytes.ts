@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { MalformedError } from './errors.ts';
+import { MalformedError, quote } from './errors.ts';
 
 const encoder = new TextEncoder();
 // Without ignoreBOM a leading byte order mark would vanish, and two byte strings would decode to the same text.
@@ -51,13 +51,14 @@ export function utf8(text: string): Uint8Array {
 
 /**
  * The text whose UTF-8 form is exactly these bytes; a byte order mark is kept as U+FEFF.
+ * @param format what the bytes should be, for the error
  * @throws MalformedError if the bytes are not UTF-8
  */
-export function text(bytes: Uint8Array): string {
+export function text(bytes: Uint8Array, format = 'text'): string {
   try {
     return decoder.decode(bytes);
   } catch (cause) {
-    throw new MalformedError('text', 'it is not valid UTF-8', { cause });
+    throw new MalformedError(format, 'it is not valid UTF-8', { cause });
   }
 }
 
@@ -89,9 +90,4 @@ function view(bytes: Uint8Array): Buffer {
 /** Callers get plain arrays: a Buffer's slice, toString and equality differ from those of a Uint8Array. */
 function plain(buffer: Buffer): Uint8Array {
   return new Uint8Array(buffer.buffer, buffer.byteOffset, buffer.byteLength);
-}
-
-/** A value from outside as it may stand in an error: escaped and short. */
-function quote(value: string): string {
-  return JSON.stringify(value.length > 80 ? `${value.slice(0, 80)}…` : value);
 }

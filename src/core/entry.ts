@@ -1,0 +1,192 @@
+/**
+ * Journal entries: the final leaves of the log (docs/protocol.md, "Journal entries"). Each value has exactly one form in
+ * bytes, and {@link parseEntry} and {@link formatEntry} are inverse.
+ */
+
+import { utf8 } from './bytes.ts';
+import { MalformedError, quote } from './errors.ts';
+import {
+  base64Field,
+  type Field,
+  type Fields,
+  linesOf,
+  nameField,
+  number,
+  oneOf,
+  orDash,
+  pinnedField,
+  readFields,
+  reasonField,
+  serverUrlField,
+  sha256Field,
+  sha512Field,
+  showFields,
+  textField,
+  versionField,
+  visibleAscii,
+} from './fields.ts';
+import { sha256Hex } from './hash.ts';
+import type { PinnedHash } from './integrity.ts';
+import { ENTRY_BYTES_MAX } from './limits.ts';
+import { hostIdOf, parseVkey } from './note.ts';
+
+/** What every entry has: when it was appended, unix ms, never before the entry in front of it. */
+type Timed = { readonly time: number };
+
+/** A package's head is now this one (sha256). */
+export type Learned = Timed & { readonly kind: 'learned'; readonly name: string; readonly head: string };
+
+/** A version known ahead of the next head; `entry` is the sha256 of its version entry. */
+export type LearnedVersion = Timed & {
+  readonly kind: 'learned-version';
+  readonly name: string;
+  readonly version: string;
+  readonly entry: string;
+};
+
+/** What a tarball was seen to be when it first passed. */
+export type Measured = Timed & {
+  readonly kind: 'measured';
+  readonly pinned: PinnedHash;
+  readonly sha512: string;
+  /** Bytes. */
+  readonly size: number;
+  /** Root over the chunk list. */
+  readonly chunks: string;
+  /** sha256 of the chunk list. */
+  readonly list: string;
+};
+
+/** A version, or with `*` a whole package, must no longer be served. */
+export type Withdraw = Timed & {
+  readonly kind: 'withdraw';
+  readonly name: string;
+  readonly version: string;
+  /** Seconds that a holder has, from when it holds the entry. */
+  readonly deadline: number;
+  readonly reason: string;
+};
+
+/** A key of the upstream that counts from now on. */
+export type UpstreamKey = Timed & {
+  readonly kind: 'upstream-key';
+  readonly keyid: string;
+  readonly keytype: string;
+  readonly scheme: string;
+  /** Base64 of the SubjectPublicKeyInfo. */
+  readonly key: string;
+  /** Unix ms, null for never. */
+  readonly expires: number | null;
+  readonly by: 'first-sight' | 'admin';
+};
+
+/** A host is one of ours. */
+export type HostAdmit = Timed & {
+  readonly kind: 'host-admit';
+  readonly host: string;
+  readonly url: string;
+  /** Vkey of its identity key. */
+  readonly key: string;
+};
+
+/** A host is no longer one of ours. */
+export type HostEvict = Timed & { readonly kind: 'host-evict'; readonly host: string; readonly reason: string };
+
+export type Entry = Learned | LearnedVersion | Measured | Withdraw | UpstreamKey | HostAdmit | HostEvict;
+export type EntryKind = Entry['kind'];
+type FieldsOfKind<K extends EntryKind> = Fields<Omit<Extract<Entry, { kind: K }>, 'kind'>>;
+
+const time = number;
+const token = visibleAscii(256);
+
+/** Identity of a host: the first 16 hex digits of its public key's SHA-256. */
+const host: Field<string> = textField('16 lower-case hex digits', (text) => /^[0-9a-f]{16}$/.test(text));
+
+const allVersions = oneOf('*');
+const versionOrAll: Field<string> = {
+  expected: `${versionField.expected}; or * for the whole package`,
+  read: (text) => versionField.read(text) ?? allVersions.read(text),
+  show: (version) => version,
+};
+
+const identityKey: Field<string> = textField(
+  'a vkey named host/<host id>, with the id that follows from its key',
+  (text) => parseVkey(text).name === `host/${hostIdOf(parseVkey(text).publicKey)}`,
+);
+
+/** The format: for each kind its lines, in order. */
+const FIELDS: { readonly [K in EntryKind]: FieldsOfKind<K> } = {
+  learned: { time, name: nameField, head: sha256Field },
+  'learned-version': { time, name: nameField, version: versionField, entry: sha256Field },
+  measured: {
+    time,
+    pinned: pinnedField,
+    sha512: sha512Field,
+    size: number,
+    chunks: sha256Field,
+    list: sha256Field,
+  },
+  withdraw: { time, name: nameField, version: versionOrAll, deadline: number, reason: reasonField },
+  'upstream-key': {
+    time,
+    keyid: token,
+    keytype: token,
+    scheme: token,
+    key: base64Field,
+    expires: orDash(number),
+    by: oneOf('first-sight', 'admin'),
+  },
+  'host-admit': { time, host, url: serverUrlField, key: identityKey },
+  'host-evict': { time, host, reason: reasonField },
+};
+
+/**
+ * The bytes of an entry.
+ * @throws MalformedError if a value has no canonical form or contradicts another one
+ */
+export function formatEntry(entry: Entry): Uint8Array {
+  const format = `${entry.kind}/1`;
+  checkAgreement(format, entry);
+  const bytes = utf8(`${format}\n${showFields(format, FIELDS[entry.kind] as Fields<Entry>, entry)}`);
+  if (bytes.length <= ENTRY_BYTES_MAX) return bytes;
+  throw new MalformedError(format, `${bytes.length} bytes, at most ${ENTRY_BYTES_MAX} are allowed`);
+}
+
+/**
+ * The entry that these bytes are.
+ * @throws MalformedError unless they are exactly what {@link formatEntry} gives for some entry, naming line and reason
+ */
+export function parseEntry(bytes: Uint8Array): Entry {
+  const [first = '', ...rest] = linesOf('journal entry', bytes, ENTRY_BYTES_MAX);
+  const kind = kindOf(first);
+  const fields = readFields(first, FIELDS[kind] as Fields<Entry>, rest, 2);
+  const entry = { ...fields, kind } as Entry;
+  checkAgreement(first, entry);
+  return entry;
+}
+
+/**
+ * What a batch is sorted by before it is appended: SHA-256 of the name in hex, so that the order says nothing of who
+ * asked first; the empty string, which sorts first, for entries without a name.
+ */
+export function entrySortKey(entry: Entry): string {
+  return 'name' in entry ? sha256Hex(utf8(entry.name)) : '';
+}
+
+function kindOf(line: string): EntryKind {
+  const kind = line.endsWith('/1') ? line.slice(0, -2) : '';
+  if (Object.hasOwn(FIELDS, kind)) return kind as EntryKind;
+  const known = Object.keys(FIELDS).map((name) => `${name}/1`);
+  const reason = `${quote(line)} is no kind of entry that this version knows (${known.join(', ')})`;
+  throw new MalformedError('journal entry', reason, { line: 1 });
+}
+
+/** Values that follow from one another are in the entry for its readers; they must not be able to differ. */
+function checkAgreement(format: string, entry: Entry): void {
+  if (entry.kind === 'measured' && entry.pinned.algorithm === 'sha512' && entry.pinned.hex !== entry.sha512) {
+    throw new MalformedError(format, 'the tarball is pinned by another sha512 than it has', { line: 4 });
+  }
+  if (entry.kind === 'host-admit' && parseVkey(entry.key).name !== `host/${entry.host}`) {
+    throw new MalformedError(format, `the key is not the one of host ${entry.host}`, { line: 5 });
+  }
+}
