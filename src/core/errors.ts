@@ -52,12 +52,6 @@ export class TooManyRequestsError extends FederationError {
   readonly status = 429;
 }
 
-/** More in a short time than this caller may ask for; trying again later helps. */
-export class TooManyRequestsError extends FederationError {
-  readonly code = 'too-many-requests';
-  readonly status = 429;
-}
-
 /** The index once had it and withdrew it. */
 export class WithdrawnError extends FederationError {
   readonly code = 'withdrawn';
