@@ -1,0 +1,29 @@
+/** The log: one JSON line per event, written by pino. Lines carry client networks, never addresses or credentials. */
+import { type DestinationStream, destination, type Level, type Logger, pino, stdTimeFunctions } from 'pino';
+
+export type { Logger } from 'pino';
+
+export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
+export type LogLevel = Level | 'silent';
+
+/** Where lines go: standard error by default, a file that is appended to, or a function (tests). */
+export type LoggerOptions = {
+  readonly role: string;
+  readonly level: LogLevel;
+  readonly file?: string;
+  readonly write?: (line: string) => void;
+};
+
+/**
+ * A logger whose every line says which role wrote it. Lines are written at once, not gathered: the last ones before a
+ * crash are those that matter, and at `info` there are few.
+ */
+export function createLogger({ role, level, file, write }: LoggerOptions): Logger {
+  const stream: DestinationStream =
+    write === undefined ? destination({ dest: file ?? 2, mkdir: true, sync: true }) : { write };
+  const base = { role, pid: process.pid };
+  return pino(
+    { level, base, timestamp: stdTimeFunctions.isoTime, formatters: { level: (label) => ({ level: label }) } },
+    stream,
+  );
+}
