@@ -5,7 +5,7 @@
  * A path that is malformed is a bad request; one that is well formed and can name nothing is not found.
  */
 
-import { BadRequestError, type FederationError, NotFoundError } from './errors.ts';
+import { BadRequestError, type FederationError, NotFoundError, quote } from './errors.ts';
 import { FILE_LENGTH_MAX, URL_LENGTH_MAX, VERSION_LENGTH_MAX } from './limits.ts';
 import { isValidName, isValidVersion, unscoped } from './package-name.ts';
 
@@ -76,7 +76,7 @@ const ACCOUNT_PATHS: readonly [string, Account][] = [
  * @throws NotFoundError for a path that can name nothing
  */
 export function parseNpmRequest(method: string, rawUrl: string): NpmRequest {
-  if (!METHODS.has(method)) throw new BadRequestError(`the method ${shown(method)} is not part of the npm API`);
+  if (!METHODS.has(method)) throw new BadRequestError(`the method ${quote(method)} is not part of the npm API`);
   const { path, query } = splitTarget(rawUrl);
   const segments = segmentsOf(path);
   const reading = method === 'GET' || method === 'HEAD';
@@ -96,7 +96,7 @@ export function parseNpmRequest(method: string, rawUrl: string): NpmRequest {
 export function takeName(segments: readonly string[]): { name: string; rest: string[] } {
   const length = segments[0]?.startsWith('@') ? 2 : 1;
   const name = segments.slice(0, length).join('/');
-  if (!isValidName(name)) throw new NotFoundError(`${shown(name)} is not a name that a package can have`);
+  if (!isValidName(name)) throw new NotFoundError(`${quote(name)} is not a name that a package can have`);
   return { name, rest: segments.slice(length) };
 }
 
@@ -121,7 +121,7 @@ function splitTarget(rawUrl: string): { path: string; query: string } {
   const target = rawUrl.replace(/^https?:\/\/[^/?]+/i, '');
   const mark = target.indexOf('?');
   const path = mark < 0 ? target : target.slice(0, mark);
-  if (!path.startsWith('/')) throw new BadRequestError(`the URL ${shown(rawUrl)} does not begin with a slash`);
+  if (!path.startsWith('/')) throw new BadRequestError(`the URL ${quote(rawUrl)} does not begin with a slash`);
   return { path, query: mark < 0 ? '' : target.slice(mark + 1) };
 }
 
@@ -135,7 +135,7 @@ function decodeSegment(raw: string): string[] {
   const segment = percentDecoded(raw);
   const parts = /^@[^/]+\/[^/]+$/.test(segment) ? segment.split('/') : [segment];
   const wrong = parts.map(wrongWith).find((reason) => reason !== null);
-  if (wrong) throw new BadRequestError(`the path segment ${shown(raw)} ${wrong}`);
+  if (wrong) throw new BadRequestError(`the path segment ${quote(raw)} ${wrong}`);
   return parts;
 }
 
@@ -153,7 +153,7 @@ function percentDecoded(raw: string): string {
   try {
     return decodeURIComponent(raw);
   } catch (cause) {
-    throw new BadRequestError(`the path segment ${shown(raw)} is not percent-encoded UTF-8`, { cause });
+    throw new BadRequestError(`the path segment ${quote(raw)} is not percent-encoded UTF-8`, { cause });
   }
 }
 
@@ -175,7 +175,7 @@ function isSpec(text: string): boolean {
 
 function tarball(name: string, file = ''): NpmRequest {
   if (!isTarballFile(file))
-    throw new NotFoundError(`${shown(file)} is not a tarball's file name; expected …-<version>.tgz`);
+    throw new NotFoundError(`${quote(file)} is not a tarball's file name; expected …-<version>.tgz`);
   return { kind: 'tarball', name, file };
 }
 
@@ -214,7 +214,7 @@ function attestations(rest: readonly string[]): NpmRequest {
   const at = spec.lastIndexOf('@');
   const name = spec.slice(0, Math.max(at, 0));
   const version = spec.slice(at + 1);
-  if (!isValidName(name) || !isValidVersion(version)) throw new NotFoundError(`${shown(spec)} is not <name>@<version>`);
+  if (!isValidName(name) || !isValidVersion(version)) throw new NotFoundError(`${quote(spec)} is not <name>@<version>`);
   return { kind: 'attestations', name, version, spec };
 }
 
@@ -224,10 +224,5 @@ function onlyRead(reading: boolean, request: NpmRequest): NpmRequest {
 }
 
 function nothingHere(path: string): FederationError {
-  return new NotFoundError(`nothing is at ${shown(path)}; the npm API has no such path`);
-}
-
-/** Quoted, escaped and cut, so that a stranger's text can neither forge a line nor fill one. */
-function shown(text: string): string {
-  return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
+  return new NotFoundError(`nothing is at ${quote(path)}; the npm API has no such path`);
 }
