@@ -1,0 +1,73 @@
+/**
+ * Composes a head: pages of version entries, their Merkle root, and the digests of both forms with an empty base URL.
+ */
+import { createHash } from 'node:crypto';
+import { type FormKind, formParts } from '../core/assembly.ts';
+import { sha256Hex } from '../core/hash.ts';
+import { formatHead, formatVersionEntry, type Head, paginate, versionsRoot } from '../core/head.ts';
+import { Turn } from '../io/turn.ts';
+import type { TakenPackument } from './take-packument.ts';
+
+/** A head with all blobs that it names and that are not stored yet, by SHA-256; its own bytes are among them. */
+export type ComposedHead = { head: Head; hash: string; blobs: Map<string, Uint8Array> };
+
+/**
+ * The head of a package as taken in, with sequence number `seq`.
+ * @param blob reads a blob that an entry names, stored or new.
+ */
+export async function composeHead(
+  taken: Pick<TakenPackument, 'name' | 'entries' | 'tags' | 'top' | 'blobs'>,
+  seq: number,
+  blob: (sha256: string) => Promise<Uint8Array>,
+): Promise<ComposedHead> {
+  const blobs = new Map(taken.blobs);
+  const add = (bytes: Uint8Array): string => {
+    const hash = sha256Hex(bytes);
+    blobs.set(hash, bytes);
+    return hash;
+  };
+  const lines = taken.entries.map(formatVersionEntry);
+  const head: Head = {
+    name: taken.name,
+    seq,
+    assembly: 'assembly/1',
+    tags: add(taken.tags),
+    top: add(taken.top),
+    versions: { count: lines.length, root: versionsRoot(lines) },
+    pages: paginate(lines).map(add),
+    full: await digestForm('full', taken, (hash) => read(hash, blobs, blob)),
+    abbreviated: await digestForm('abbreviated', taken, (hash) => read(hash, blobs, blob)),
+  };
+  const hash = add(formatHead(head));
+  return { head, hash, blobs };
+}
+
+async function read(hash: string, fresh: ReadonlyMap<string, Uint8Array>, stored: (sha256: string) => Promise<Uint8Array>) {
+  return fresh.get(hash) ?? stored(hash);
+}
+
+async function digestForm(
+  kind: FormKind,
+  taken: Pick<TakenPackument, 'name' | 'entries' | 'tags' | 'top'>,
+  blob: (sha256: string) => Promise<Uint8Array>,
+): Promise<{ size: number; sha256: string }> {
+  const turn = new Turn();
+  const hash = createHash('sha256');
+  let size = 0;
+  const take = (bytes: Uint8Array) => {
+    hash.update(bytes);
+    size += bytes.length;
+  };
+  for (const part of formParts(kind, taken, '')) {
+    if (turn.isSpent()) await turn.give();
+    if ('bytes' in part) {
+      take(part.bytes);
+      continue;
+    }
+    const bytes = await blob(part.blob);
+    take(bytes.subarray(0, part.cut));
+    take(part.insert);
+    take(bytes.subarray(part.cut));
+  }
+  return { size, sha256: hash.digest('hex') };
+}

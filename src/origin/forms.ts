@@ -1,0 +1,171 @@
+/**
+ * Forms: packuments as they are sent, assembled from blobs for a door and kept gzipped.
+ *
+ * A cache: everything in it can be made again from the head. There is one file per package, kind and door, replaced when
+ * the package changes; it names the form that it holds and carries a SHA-256, so that a rotten one is noticed and made
+ * again rather than served.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { createGunzip, createGzip } from 'node:zlib';
+import { type FormKind, formParts } from '../core/assembly.ts';
+import { concat, equal, text, utf8 } from '../core/bytes.ts';
+import { sha256, sha256Hex } from '../core/hash.ts';
+import { type Head, openPages } from '../core/head.ts';
+import type { BlobStore } from '../io/blob-store.ts';
+import { tempPathFor } from '../io/durable-file.ts';
+import { Turn } from '../io/turn.ts';
+
+export type Forms = {
+  /** A form with the base URL `base`, gzipped. */
+  gzipped(kind: FormKind, head: Head, base: string): Promise<Uint8Array>;
+  /** The same for the few clients that take no gzip. */
+  plain(kind: FormKind, head: Head, base: string): Promise<AsyncIterable<Uint8Array>>;
+  /** Resolves when nothing is being written. */
+  idle(): Promise<void>;
+};
+
+const HASH_BYTES = 32;
+const HEX_LENGTH = 64;
+const MEMORY_BYTES_MAX = 48 * 1024 * 1024;
+/** What is handed to gzip at once. */
+const PIECE_BYTES = 64 * 1024;
+
+/** Size in bytes of a form with base URL `base`: the empty-base form plus one base per version. */
+export function formSize(kind: FormKind, head: Head, base: string): number {
+  const escaped = utf8(JSON.stringify(base)).length - 2;
+  return head[kind].size + head.versions.count * escaped;
+}
+
+export function createForms(deps: { folder: string; blobs: BlobStore; note: (error: unknown) => void }): Forms {
+  const { folder, blobs, note } = deps;
+  const memory = new FormMemory(MEMORY_BYTES_MAX);
+  const making = new Map<string, Promise<Uint8Array>>();
+  const writing = new Set<Promise<void>>();
+
+  const pathOf = (kind: FormKind, name: string, base: string) => {
+    const key = sha256Hex(utf8(JSON.stringify([name, kind, base])));
+    return join(folder, key.slice(0, 2), key.slice(2));
+  };
+
+  async function loadOrMake(kind: FormKind, head: Head, base: string): Promise<Uint8Array> {
+    const path = pathOf(kind, head.name, base);
+    const stored = await load(path, head[kind].sha256);
+    if (stored) return stored;
+    const made = await gzipForm(kind, head, base, blobs);
+    const written = save(path, head[kind].sha256, made).catch(note);
+    writing.add(written);
+    written.finally(() => writing.delete(written));
+    return made;
+  }
+
+  async function gzipped(kind: FormKind, head: Head, base: string): Promise<Uint8Array> {
+    const key = `${head[kind].sha256} ${kind} ${base}`;
+    const kept = memory.get(key);
+    if (kept) return kept;
+    const running = making.get(key) ?? loadOrMake(kind, head, base).finally(() => making.delete(key));
+    making.set(key, running);
+    const form = await running;
+    memory.set(key, form);
+    return form;
+  }
+
+  return {
+    gzipped,
+    plain: async (kind, head, base) => Readable.from([await gzipped(kind, head, base)]).pipe(createGunzip()),
+    idle: async () => {
+      await Promise.all(writing);
+    },
+  };
+}
+
+/** The forms used last, up to a number of bytes. */
+class FormMemory {
+  readonly #forms = new Map<string, Uint8Array>();
+  readonly #bytesMax: number;
+  #bytes = 0;
+
+  constructor(bytesMax: number) {
+    this.#bytesMax = bytesMax;
+  }
+
+  get(key: string): Uint8Array | undefined {
+    const form = this.#forms.get(key);
+    if (form) {
+      this.#forms.delete(key);
+      this.#forms.set(key, form);
+    }
+    return form;
+  }
+
+  set(key: string, form: Uint8Array): void {
+    if (this.#forms.has(key) || form.length > this.#bytesMax / 4) return;
+    this.#forms.set(key, form);
+    this.#bytes += form.length;
+    for (const [oldest, bytes] of this.#forms) {
+      if (this.#bytes <= this.#bytesMax) break;
+      this.#forms.delete(oldest);
+      this.#bytes -= bytes.length;
+    }
+  }
+}
+
+async function load(path: string, form: string): Promise<Uint8Array | null> {
+  const file = await readFile(path).catch(() => null);
+  if (!file || file.length < HASH_BYTES + HEX_LENGTH) return null;
+  const rest = file.subarray(HASH_BYTES);
+  if (!equal(sha256(rest), file.subarray(0, HASH_BYTES))) return null;
+  return text(rest.subarray(0, HEX_LENGTH)) === form ? rest.subarray(HEX_LENGTH) : null;
+}
+
+/** Not synced: a file that a crash has torn is noticed by its hash. */
+async function save(path: string, form: string, gzipped: Uint8Array): Promise<void> {
+  const rest = concat([utf8(form), gzipped]);
+  const temp = tempPathFor(path);
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(temp, concat([sha256(rest), rest]), { mode: 0o600 });
+  await rename(temp, path);
+}
+
+function gzipForm(kind: FormKind, head: Head, base: string, blobs: BlobStore): Promise<Buffer> {
+  return buffer(Readable.from(inPieces(formBytes(kind, head, base, blobs))).pipe(createGzip()));
+}
+
+/** The bytes of a form, blob by blob. Gives way to the event loop. */
+async function* formBytes(kind: FormKind, head: Head, base: string, blobs: BlobStore): AsyncGenerator<Uint8Array> {
+  const turn = new Turn();
+  const read = async (hex: string): Promise<Uint8Array> => {
+    const bytes = await blobs.read({ algorithm: 'sha256', hex });
+    if (!bytes) throw new Error(`blob sha256 ${hex} of ${head.name} is missing from the store`);
+    return bytes;
+  };
+  const entries = openPages(head, await Promise.all(head.pages.map(read)));
+  const parts = { name: head.name, tags: await read(head.tags), top: await read(head.top), entries };
+  for (const part of formParts(kind, parts, base)) {
+    if (turn.isSpent()) await turn.give();
+    if ('bytes' in part) {
+      yield part.bytes;
+      continue;
+    }
+    const bytes = await read(part.blob);
+    yield bytes.subarray(0, part.cut);
+    yield part.insert;
+    yield bytes.subarray(part.cut);
+  }
+}
+
+async function* inPieces(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let piece: Uint8Array[] = [];
+  let length = 0;
+  for await (const bytes of source) {
+    piece.push(bytes);
+    length += bytes.length;
+    if (length < PIECE_BYTES) continue;
+    yield concat(piece);
+    piece = [];
+    length = 0;
+  }
+  if (length > 0) yield concat(piece);
+}

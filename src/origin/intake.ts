@@ -1,0 +1,213 @@
+/**
+ * Intake: asks the upstream about a package or a version and puts what may be published into the journal.
+ *
+ * Order: blobs first, then the journal (the commit point), then the note of when the upstream was asked. A crash before
+ * the commit point leaves blobs that nothing names; after it, a package that will be asked for once more than needed.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { MalformedError, UpstreamError } from '../core/errors.ts';
+import { sha256Hex } from '../core/hash.ts';
+import { formatHead, formatVersionEntry } from '../core/head.ts';
+import { utf8 } from '../core/bytes.ts';
+import type { Incident } from '../core/learn.ts';
+import { takeManifest } from '../core/manifest.ts';
+import { type Change, change, versionKey } from '../core/tables.ts';
+import type { BlobStore } from '../io/blob-store.ts';
+import type { MetadataStore } from '../io/metadata-store.ts';
+import type { Upstream } from '../io/upstream.ts';
+import { type ComposedHead, composeHead } from './compose-head.ts';
+import type { Freshness } from './freshness.ts';
+import type { Incidents } from './incidents.ts';
+import type { Journal, NewEntry } from './journal.ts';
+import type { PackageIndex, PackageView } from './package-index.ts';
+import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
+import type { UpstreamKeys } from './upstream-keys.ts';
+
+export type Intake = {
+  /** Asks for the packument and takes it in. Resolves when the tables show the outcome. */
+  packument(view: PackageView): Promise<void>;
+  /** Asks for one version of a package whose packument is not wanted; nothing happens if there is none. */
+  version(view: PackageView, version: string): Promise<void>;
+};
+
+/** Seconds within which every holder drops withdrawn bytes. */
+const WITHDRAW_DEADLINE_S = 3600;
+/** Blobs in one transaction, so that no write holds up others for long. */
+const PUT_BLOBS = 400;
+/** Packuments that are split and composed at the same time; bounds memory. */
+const TAKING_MAX = 4;
+
+export function createIntake(deps: {
+  metadata: MetadataStore;
+  blobs: BlobStore;
+  journal: Journal;
+  index: PackageIndex;
+  upstream: Upstream;
+  keys: UpstreamKeys;
+  freshness: Freshness;
+  incidents: Incidents;
+  timeoutMs: number;
+  /** Pause before the second look at a package that is gone. */
+  secondLookMs: number;
+  step?: (name: 'intake:blobs-stored' | 'intake:journaled') => void;
+}): Intake {
+  const { metadata, blobs, journal, index, upstream, keys, freshness, incidents } = deps;
+  const taking = createGate(TAKING_MAX);
+
+  const blob = async (hex: string): Promise<Uint8Array> => {
+    const bytes = await blobs.read({ algorithm: 'sha256', hex });
+    if (!bytes) throw new Error(`blob sha256 ${hex} is missing from the store`);
+    return bytes;
+  };
+  const takeDeps: TakeDeps = {
+    blob,
+    measured: (pinned) => metadata.get('measured', pinned),
+    verdict: (name, version, dist, time) => keys.verdict(name, version, dist, time),
+    habit: () => keys.habit(),
+  };
+
+  async function commit(name: string, fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
+    const missing = [...fresh].map(([hex, bytes]) => ({ id: { algorithm: 'sha256' as const, hex }, bytes }));
+    for (let at = 0; at < missing.length; at += PUT_BLOBS) await blobs.putMany(missing.slice(at, at + PUT_BLOBS));
+    deps.step?.('intake:blobs-stored');
+    await journal.append(entries);
+    deps.step?.('intake:journaled');
+    index.forget(name);
+    await keys.remember();
+  }
+
+  async function noteUrls(name: string, urls: ReadonlyMap<string, string>): Promise<void> {
+    const changes: Change[] = [];
+    for (const [version, url] of urls) {
+      const key = versionKey(name, version);
+      const known = await metadata.get('tarball-url', key);
+      if (known?.url !== url) changes.push(change('tarball-url', key, { url }));
+    }
+    if (changes.length > 0) await metadata.write(changes);
+  }
+
+  async function takeIn(view: PackageView, bytes: Uint8Array): Promise<'taken' | 'empty'> {
+    await keys.refresh();
+    const known = { rows: view.rows, order: view.order, tags: view.head ? view.tags : null };
+    const taken = await takePackument(view.name, bytes, known, takeDeps);
+    await incidents.report(taken.incidents);
+    if (taken.entries.length === 0) return 'empty';
+    const composed = withSequence(await composeHead(taken, view.seq, blob), view);
+    await noteUrls(view.name, taken.urls);
+    if (composed) await commit(view.name, composed.blobs, entriesFor(taken, composed));
+    return 'taken';
+  }
+
+  /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
+  async function isStillGone(view: PackageView, emptied: string | null): Promise<boolean> {
+    await setTimeout(deps.secondLookMs);
+    const answer = await upstream.packument(view.name, null, deps.timeoutMs);
+    return answer.kind === 'missing' || (answer.kind === 'fresh' && sha256Hex(answer.bytes) === emptied);
+  }
+
+  /** The upstream has no such package, or nothing left in it. */
+  async function gone(view: PackageView, emptied: string | null): Promise<void> {
+    if (view.head || view.rows.size > 0) {
+      if (!(await isStillGone(view, emptied))) {
+        throw new UpstreamError({ what: view.name, reason: 'the upstream contradicts itself' });
+      }
+      const reason = 'withdrawn by the upstream';
+      const version = '*';
+      await incidents.report([{ kind: 'withdrawn', subject: view.name, detail: reason }]);
+      await commit(view.name, new Map(), [
+        { kind: 'withdraw', name: view.name, version, deadline: WITHDRAW_DEADLINE_S, reason },
+      ]);
+    }
+    await freshness.checked(view.name, absentRow);
+  }
+
+  return {
+    async packument(view) {
+      const { name } = view;
+      const before = view.head ? await freshness.validators(name) : null;
+      const answer = await upstream.packument(name, before, deps.timeoutMs);
+      if (answer.kind === 'missing') return view.withdrawn ? freshness.checked(name, absentRow) : gone(view, null);
+      if (answer.kind === 'not-modified') return freshness.checked(name, before ?? absentRow);
+      const body = sha256Hex(answer.bytes);
+      if (body !== before?.body) {
+        const outcome = await taking(() => takeIn(view, answer.bytes)).catch((error) => {
+          throw asUpstreamError(name, error);
+        });
+        if (outcome === 'empty') return gone(view, body);
+      }
+      await freshness.checked(name, { etag: answer.etag, lastModified: answer.lastModified, body, absent: false });
+    },
+
+    async version(view, version) {
+      const { name } = view;
+      await keys.refresh();
+      const bytes = await upstream.manifest(name, version);
+      if (!bytes) return;
+      const found: Incident[] = [];
+      try {
+        const manifest = takeManifest(bytes, name, version);
+        const taken = takeNew(name, version, manifest, null, takeDeps, (kind, about, detail) => {
+          found.push({ kind, subject: `${name}@${about}`, detail });
+        });
+        if (!taken) return;
+        const line = utf8(formatVersionEntry(taken.entry));
+        const fresh = new Map([...taken.blobs, line].map((one) => [sha256Hex(one), one]));
+        await noteUrls(name, new Map(taken.url ? [[version, taken.url]] : []));
+        await commit(name, fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
+        if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
+      } catch (error) {
+        throw asUpstreamError(`${name}@${version}`, error);
+      } finally {
+        await incidents.report(found);
+      }
+    },
+  };
+}
+
+const absentRow = { etag: null, lastModified: null, body: null, absent: true } as const;
+
+function entriesFor(taken: TakenPackument, composed: ComposedHead): NewEntry[] {
+  const { name } = taken;
+  const withdrawals = taken.withdrawn.map(({ version, reason }) => ({
+    kind: 'withdraw' as const,
+    name,
+    version,
+    deadline: WITHDRAW_DEADLINE_S,
+    reason,
+  }));
+  return [...withdrawals, { kind: 'learned', name, head: composed.hash }];
+}
+
+/** Null if the head is the one that stands; otherwise with the next sequence number. */
+function withSequence(composed: ComposedHead, view: PackageView): ComposedHead | null {
+  if (composed.hash === view.headHash) return null;
+  const head = { ...composed.head, seq: view.seq + 1 };
+  const bytes = formatHead(head);
+  const blobs = new Map(composed.blobs);
+  blobs.delete(composed.hash);
+  const hash = sha256Hex(bytes);
+  return { head, hash, blobs: blobs.set(hash, bytes) };
+}
+
+/** A document that can't be read is the upstream's fault, not the client's. */
+function asUpstreamError(what: string, error: unknown): unknown {
+  if (!(error instanceof MalformedError)) return error;
+  return new UpstreamError({ what, reason: error.message }, { cause: error });
+}
+
+/** Lets at most `places` tasks run at the same time, in the order in which they came. */
+function createGate(places: number): <T>(task: () => Promise<T>) => Promise<T> {
+  const waiting: (() => void)[] = [];
+  let free = places;
+  return async (task) => {
+    if (free > 0) free--;
+    else await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      return await task();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else free++;
+    }
+  };
+}

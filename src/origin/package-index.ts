@@ -1,0 +1,115 @@
+/**
+ * The index in memory: packages as the tables show them, loaded when asked for, kept while there is room.
+ */
+import { text } from '../core/bytes.ts';
+import { type Head, parseHead, parsePage } from '../core/head.ts';
+import { canonicalFile } from '../core/manifest.ts';
+import { type VersionRow, versionOfKey, versionPrefix } from '../core/tables.ts';
+import type { BlobStore } from '../io/blob-store.ts';
+import type { MetadataStore } from '../io/metadata-store.ts';
+
+/** One package, all that is needed to answer for it. Never changed; replaced whole. */
+export type PackageView = {
+  readonly name: string;
+  /** Null while there is no packument to show: not learned, absent, withdrawn, or single versions only. */
+  readonly head: Head | null;
+  readonly headHash: string | null;
+  readonly seq: number;
+  readonly withdrawn: { readonly reason: string } | null;
+  /** By version; withdrawn ones too. */
+  readonly rows: ReadonlyMap<string, VersionRow>;
+  /** Listed versions in the head's order. */
+  readonly order: readonly string[];
+  /** Version by tarball file name, as given out and in its canonical spelling. */
+  readonly files: ReadonlyMap<string, string>;
+  readonly tags: Readonly<Record<string, string>>;
+};
+
+export type PackageIndex = {
+  get(name: string): Promise<PackageView>;
+  /** To be called after a package's rows changed. */
+  forget(name: string): void;
+};
+
+/** Rows in memory, over all packages: about 60 MB. */
+const ROWS_MAX = 60_000;
+
+export function createPackageIndex(stores: { metadata: MetadataStore; blobs: BlobStore }): PackageIndex {
+  const views = new Map<string, Promise<PackageView>>();
+  const weights = new Map<string, number>();
+  let rows = 0;
+
+  const drop = (name: string) => {
+    views.delete(name);
+    rows -= weights.get(name) ?? 0;
+    weights.delete(name);
+  };
+
+  function keep(name: string, loading: Promise<PackageView>): void {
+    views.set(name, loading);
+    loading.then(
+      (view) => {
+        if (views.get(name) !== loading) return;
+        weights.set(name, view.rows.size + 1);
+        rows += view.rows.size + 1;
+        for (const oldest of views.keys()) {
+          if (rows <= ROWS_MAX || oldest === name) break;
+          drop(oldest);
+        }
+      },
+      () => views.get(name) === loading && drop(name),
+    );
+  }
+
+  return {
+    get(name) {
+      const known = views.get(name);
+      if (known) {
+        views.delete(name);
+        views.set(name, known);
+        return known;
+      }
+      const loading = load(name, stores);
+      keep(name, loading);
+      return loading;
+    },
+    forget: drop,
+  };
+}
+
+async function load(name: string, { metadata, blobs }: { metadata: MetadataStore; blobs: BlobStore }): Promise<PackageView> {
+  const [row, versions] = await Promise.all([
+    metadata.get('package', name),
+    metadata.scan('version', versionPrefix(name)),
+  ]);
+  const read = async (hex: string) => {
+    const bytes = await blobs.read({ algorithm: 'sha256', hex });
+    if (!bytes) throw new Error(`blob sha256 ${hex} of ${name} is missing from the store`);
+    return bytes;
+  };
+  const rows = new Map(versions.map(({ key, row: version }) => [versionOfKey(key), version]));
+  const head = row?.head ? parseHead(await read(row.head)) : null;
+  const pages = await Promise.all((head?.pages ?? []).map(async (page) => parsePage(await read(page))));
+  return {
+    name,
+    head,
+    headHash: row?.head ?? null,
+    seq: row?.seq ?? 0,
+    withdrawn: row?.withdrawn ?? null,
+    rows,
+    order: pages.flat().map((entry) => entry.version),
+    files: filesOf(name, rows),
+    tags: head ? (JSON.parse(text(await read(head.tags))) as Record<string, string>) : {},
+  };
+}
+
+/** A file name that is given out goes before a canonical spelling that happens to be the same. */
+function filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Map<string, string> {
+  const files = new Map<string, string>();
+  for (const [version, row] of rows) files.set(row.file, version);
+  for (const version of rows.keys()) {
+    const canonical = canonicalFile(name, version);
+    if (!files.has(canonical)) files.set(canonical, version);
+  }
+  return files;
+}

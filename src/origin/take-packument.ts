@@ -1,0 +1,261 @@
+/**
+ * From an upstream's packument to what we publish of it: splits it, judges each version against its pin.
+ * Reads blobs and writes nothing; what has to be stored is part of the answer.
+ */
+import { buildTop } from '../core/assembly.ts';
+import { text } from '../core/bytes.ts';
+import { MalformedError, TooLargeError } from '../core/errors.ts';
+import { entryOfRow } from '../core/fold.ts';
+import { sha256Hex } from '../core/hash.ts';
+import type { VersionEntry } from '../core/head.ts';
+import { formatPinned } from '../core/integrity.ts';
+import {
+  holdBack,
+  type Incident,
+  type IncidentKind,
+  judgeChange,
+  publishableTags,
+  type Side,
+  sideHashes,
+  type SignatureVerdict,
+  type SigningHabit,
+} from '../core/learn.ts';
+import { canonicalFile, readPins, type TakenManifest, takeManifest } from '../core/manifest.ts';
+import { type SplitPackument, splitPackument } from '../core/packument-split.ts';
+import { type MeasuredRow, type VersionRow, versionKey } from '../core/tables.ts';
+import { Turn } from '../io/turn.ts';
+
+/** What a judgement of a package's versions may ask. */
+export type TakeDeps = {
+  /** A blob that a row names. */
+  blob(sha256: string): Promise<Uint8Array>;
+  measured(pinned: string): Promise<MeasuredRow | null>;
+  /** Checks `dist.signatures` of a parsed manifest. `time` is the publish time, null if unknown. */
+  verdict(name: string, version: string, dist: unknown, time: string | null): SignatureVerdict;
+  habit(): SigningHabit;
+};
+
+/** A version that may be published, and the blobs that came with it. */
+export type TakenVersion = { entry: VersionEntry; blobs: Uint8Array[]; url: string | null };
+
+/** What we publish of an upstream's packument. `blobs` are new ones by SHA-256, `urls` tarball URLs by version. */
+export type TakenPackument = {
+  name: string;
+  entries: VersionEntry[];
+  tags: Uint8Array;
+  top: Uint8Array;
+  blobs: Map<string, Uint8Array>;
+  urls: Map<string, string>;
+  incidents: Incident[];
+  /** Listed versions that are to be withdrawn, with the reason. */
+  withdrawn: { version: string; reason: string }[];
+};
+
+/** What is known of a package before the upstream's answer is taken in. */
+export type KnownPackage = {
+  /** By version. */
+  rows: ReadonlyMap<string, VersionRow>;
+  /** Listed versions in the head's order. */
+  order: readonly string[];
+  tags: Readonly<Record<string, string>> | null;
+};
+
+/**
+ * Takes in the bytes of an upstream's full packument. Gives way to the event loop between versions.
+ * @throws MalformedError when the document as a whole can't be read; one bad version spoils only itself.
+ */
+export async function takePackument(
+  name: string,
+  bytes: Uint8Array,
+  known: KnownPackage,
+  deps: TakeDeps,
+): Promise<TakenPackument> {
+  const turn = new Turn();
+  const split = await runInTurns(splitPackument(bytes, name), turn);
+  const taken = new Map<string, TakenVersion>();
+  const incidents: Incident[] = [];
+  const disputed = new Map<string, string>();
+  const report = (kind: IncidentKind, version: string, detail: string) => {
+    incidents.push({ kind, subject: `${name}@${version}`, detail });
+    if (kind === 'pin-disputed') disputed.set(version, detail);
+  };
+  for (const { version, bytes: raw } of split.versions) {
+    if (turn.isSpent()) await turn.give();
+    const one = await takeVersion(name, version, raw, split.time?.get(version) ?? null, known, deps, report);
+    if (one) taken.set(version, one);
+  }
+  return compose(name, split, taken, known, incidents, disputed);
+}
+
+function compose(
+  name: string,
+  split: SplitPackument,
+  taken: ReadonlyMap<string, TakenVersion>,
+  known: KnownPackage,
+  incidents: Incident[],
+  disputed: ReadonlyMap<string, string>,
+): TakenPackument {
+  const order = inOrder(known.order, [...taken.keys()]);
+  const blobs = new Map<string, Uint8Array>();
+  const urls = new Map<string, string>();
+  for (const [version, one] of taken) {
+    for (const blob of one.blobs) blobs.set(sha256Hex(blob), blob);
+    if (one.url) urls.set(version, one.url);
+  }
+  const withdrawn = known.order
+    .filter((version) => !taken.has(version))
+    .map((version) => ({ version, reason: disputed.get(version) ?? 'withdrawn by the upstream' }));
+  for (const { version, reason } of withdrawn) incidents.push({ kind: 'withdrawn', subject: `${name}@${version}`, detail: reason });
+  const tags = publishableTags({ tags: split.distTags, bytes: split.distTagsBytes }, new Set(order), known.tags);
+  const top = buildTop(publishTimes(split.time, known.rows, taken), split.rest);
+  const entries = uniqueFiles(name, order.map((version) => (taken.get(version) as TakenVersion).entry));
+  return { name, entries, tags, top, blobs, urls, incidents, withdrawn };
+}
+
+/** Two versions can't share a tarball URL: the later one gets its canonical file name. */
+function uniqueFiles(name: string, entries: readonly VersionEntry[]): VersionEntry[] {
+  const files = new Set<string>();
+  return entries.map((entry) => {
+    const file = files.has(entry.file) ? canonicalFile(name, entry.version) : entry.file;
+    files.add(file);
+    return file === entry.file ? entry : { ...entry, file };
+  });
+}
+
+/** Known versions keep their place, new ones follow in the upstream's order. */
+function inOrder(known: readonly string[], taken: readonly string[]): string[] {
+  const still = new Set(taken);
+  const kept = known.filter((version) => still.has(version));
+  const seen = new Set(kept);
+  return [...kept, ...taken.filter((version) => !seen.has(version))];
+}
+
+/** The upstream's times with the pinned ones in place; versions that we don't publish keep no time. */
+function publishTimes(
+  upstream: ReadonlyMap<string, string> | null,
+  rows: ReadonlyMap<string, VersionRow>,
+  taken: ReadonlyMap<string, TakenVersion>,
+): Map<string, string> | null {
+  const times = new Map<string, string>();
+  for (const key of ['created', 'modified']) {
+    const time = upstream?.get(key);
+    if (time !== undefined) times.set(key, time);
+  }
+  for (const version of taken.keys()) {
+    const time = rows.get(version)?.time ?? upstream?.get(version);
+    if (time !== undefined) times.set(version, time);
+  }
+  return times.size > 0 ? times : null;
+}
+
+type Report = (kind: IncidentKind, version: string, detail: string) => void;
+
+async function takeVersion(
+  name: string,
+  version: string,
+  raw: Uint8Array,
+  time: string | null,
+  known: KnownPackage,
+  deps: TakeDeps,
+  report: Report,
+): Promise<TakenVersion | null> {
+  const row = known.rows.get(version);
+  try {
+    const manifest = takeManifest(raw, name, version);
+    return row
+      ? await takeKnown(name, version, manifest, time, row, deps, report)
+      : takeNew(name, version, manifest, time, deps, report);
+  } catch (error) {
+    if (!(error instanceof MalformedError || error instanceof TooLargeError)) throw error;
+    report('malformed-version', version, error.message);
+    return row?.state === 'listed' ? pinnedVersion(name, version, row, null) : null;
+  }
+}
+
+/** A version seen for the first time: pinned from now on, or held back. */
+export function takeNew(
+  name: string,
+  version: string,
+  taken: TakenManifest,
+  time: string | null,
+  deps: Pick<TakeDeps, 'verdict' | 'habit'>,
+  report: Report,
+): TakenVersion | null {
+  const verdict = deps.verdict(name, version, distOf(taken.manifest), time);
+  const held = holdBack(taken.pinned, verdict, deps.habit());
+  if (!held) return upstreamVersion(version, taken);
+  report(held, version, 'held back: not published here until this is settled');
+  return null;
+}
+
+async function takeKnown(
+  name: string,
+  version: string,
+  taken: TakenManifest,
+  time: string | null,
+  row: VersionRow,
+  deps: TakeDeps,
+  report: Report,
+): Promise<TakenVersion | null> {
+  const timeStands = !row.time || !time || Date.parse(row.time) === Date.parse(time);
+  if (timeStands && sha256Hex(taken.manifest) === row.manifest) return pinnedVersion(name, version, row, taken.tarballUrl);
+  const ours = await sideOf(name, version, await deps.blob(row.manifest), row.pinned, row.time, deps);
+  const theirs = await sideOf(name, version, taken.manifest, taken.pinned && formatPinned(taken.pinned), time, deps);
+  const judgement = judgeChange(ours, theirs, await deps.measured(row.pinned));
+  switch (judgement.do) {
+    case 'follow':
+      return upstreamVersion(version, taken);
+    case 'keep':
+      return pinnedVersion(name, version, row, taken.tarballUrl);
+    case 'refuse':
+      report('pin-changed', version, `${judgement.detail}; the pinned values stand`);
+      return row.state === 'withdrawn' ? null : pinnedVersion(name, version, row, null);
+    case 'dispute':
+      report('pin-disputed', version, `${judgement.detail}, and only those are signed; neither is served until an admin decides`);
+      return null;
+  }
+}
+
+async function sideOf(
+  name: string,
+  version: string,
+  manifest: Uint8Array,
+  pinned: string | null,
+  time: string | null,
+  deps: TakeDeps,
+): Promise<Side> {
+  const value: unknown = JSON.parse(text(manifest));
+  const hashes = pinned ? sideHashes(value, pinned) : { pinned: null, shasum: null };
+  const signed = deps.verdict(name, version, (value as { dist?: unknown }).dist, time).ok;
+  return { ...hashes, time, pins: readPins(manifest), value, signed };
+}
+
+const distOf = (manifest: Uint8Array): unknown => (JSON.parse(text(manifest)) as { dist?: unknown }).dist;
+
+function upstreamVersion(version: string, taken: TakenManifest): TakenVersion {
+  const { manifest, cut, abbreviated, abbreviatedCut, file, pinned } = taken;
+  if (!pinned) throw new TypeError(`${version} has no hash to pin`);
+  const entry: VersionEntry = {
+    version,
+    manifest: sha256Hex(manifest),
+    cut,
+    file,
+    abbreviated: sha256Hex(abbreviated),
+    abbreviatedCut,
+    pinned,
+  };
+  return { entry, blobs: [manifest, abbreviated], url: taken.tarballUrl };
+}
+
+/** The pinned version as it stands; the upstream may have moved its tarball. */
+function pinnedVersion(name: string, version: string, row: VersionRow, url: string | null): TakenVersion {
+  return { entry: entryOfRow(versionKey(name, version), row), blobs: [], url };
+}
+
+async function runInTurns<T>(steps: Generator<unknown, T>, turn: Turn): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    if (turn.isSpent()) await turn.give();
+  }
+}

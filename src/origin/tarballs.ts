@@ -1,0 +1,175 @@
+/**
+ * Tarballs at the origin: fetched from the upstream when first asked for, one flight per hash, verified whole before a
+ * byte of them is served, measured once.
+ *
+ * Order: the tarball is durable in the store, then its chunk list, then the `measured` entry (the commit point). A crash
+ * before it leaves a tarball that is measured when it is fetched or asked for again.
+ */
+import { chunkRoot } from '../core/chunks.ts';
+import { toHex } from '../core/bytes.ts';
+import { IntegrityError, NotFoundError } from '../core/errors.ts';
+import { sha256Hex } from '../core/hash.ts';
+import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
+import { TARBALL_BYTES_MAX } from '../core/limits.ts';
+import { type MeasuredRow, versionKey } from '../core/tables.ts';
+import type { BlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
+import type { MetadataStore } from '../io/metadata-store.ts';
+import type { Upstream } from '../io/upstream.ts';
+import type { Incidents } from './incidents.ts';
+import type { Journal } from './journal.ts';
+
+/** A tarball of the index: what pins it, and one version that has it. */
+export type TarballRef = { readonly pinned: PinnedHash; readonly name: string; readonly version: string };
+
+export type Tarballs = {
+  /** What an index hash stands for; null for a hash that the index doesn't know. */
+  find(sha512: string): Promise<TarballRef | null>;
+  /** The sha512 by which a pinned tarball is stored; null while a weaker pin was not measured. */
+  sha512Of(pinned: PinnedHash): Promise<string | null>;
+  /** Stored, or streaming in from the upstream. */
+  isHeld(pinned: PinnedHash): Promise<boolean>;
+  /**
+   * Sees to it that the tarball is stored, and answers with its sha512.
+   * @throws IntegrityError, UpstreamError, UpstreamTimeoutError, TooLargeError, StorageFullError
+   */
+  fetch(ref: TarballRef): Promise<string>;
+  /** A stored tarball, or a range of it. */
+  open(sha512: string, range?: { start: number; end: number }): Promise<OpenBlob | null>;
+  size(sha512: string): Promise<number | null>;
+  /** A tarball that was asked for lately, with its size: for looking at hosts. */
+  recent(): { sha512: string; size: number } | null;
+  /** Resolves when no fetch and no measuring is under way. */
+  idle(): Promise<void>;
+};
+
+/** How many tarballs are remembered for looking at hosts, and how large they may be. */
+const RECENT_MAX = 64;
+const RECENT_BYTES_MAX = 256 * 1024;
+const MEASURED_MAX = 100_000;
+
+export function createTarballs(deps: {
+  metadata: MetadataStore;
+  blobs: BlobStore;
+  store: BlobStore;
+  journal: Journal;
+  upstream: Upstream;
+  incidents: Incidents;
+  random: () => number;
+  step?: (name: 'tarball:stored' | 'tarball:chunks-stored' | 'tarball:measured') => void;
+}): Tarballs {
+  const { metadata, blobs, store, journal, upstream, incidents } = deps;
+  const flights = new Map<string, Promise<string>>();
+  const background = new Set<Promise<unknown>>();
+  const recent = new Map<string, number>();
+  // Hashes that are known to be measured, so that a hit needs no look at the table.
+  const measured = new Set<string>();
+
+  async function urlOf({ name, version }: TarballRef): Promise<string> {
+    const row = await metadata.get('tarball-url', versionKey(name, version));
+    if (!row) throw new NotFoundError(`the origin does not know where its upstream keeps ${name}@${version}`);
+    return row.url;
+  }
+
+  async function download(ref: TarballRef): Promise<string> {
+    const url = await urlOf(ref);
+    const { pinned } = ref;
+    const expected = { algorithm: pinned.algorithm, hex: pinned.hex };
+    const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
+    try {
+      const stored = await store.putStream(expected, await upstream.tarball(url), limits);
+      deps.step?.('tarball:stored');
+      await measure(pinned, stored);
+      return stored.sha512;
+    } catch (error) {
+      if (error instanceof IntegrityError) await reportWrongBytes(ref, error);
+      throw error;
+    }
+  }
+
+  async function measure(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
+    measured.add(stored.sha512);
+    if (measured.size > MEASURED_MAX) measured.clear();
+    if (await metadata.get('measured', formatPinned(pinned))) return;
+    const list = sha256Hex(stored.chunks);
+    await blobs.putMany([{ id: { algorithm: 'sha256', hex: list }, bytes: stored.chunks }]);
+    deps.step?.('tarball:chunks-stored');
+    const { sha512, size } = stored;
+    const chunks = toHex(chunkRoot(stored.chunks));
+    await journal.append([{ kind: 'measured', pinned, sha512, size, chunks, list }]);
+    deps.step?.('tarball:measured');
+  }
+
+  /** For a tarball whose measuring a crash has prevented. */
+  async function measureStored(pinned: PinnedHash, sha512: string): Promise<void> {
+    const id = { algorithm: 'sha512', hex: sha512 } as const;
+    const [chunks, size] = [await store.chunks(id), await store.size(id)];
+    if (chunks && size !== null) await measure(pinned, { id, size, sha512, chunks });
+  }
+
+  function reportWrongBytes({ name, version }: TarballRef, error: IntegrityError): Promise<void> {
+    const detail = `the upstream sent bytes with ${error.actual} where ${error.expected} is pinned; nothing was stored`;
+    return incidents.report([{ kind: 'wrong-bytes', subject: `${name}@${version}`, detail }]);
+  }
+
+  function fly(ref: TarballRef): Promise<string> {
+    const key = formatPinned(ref.pinned);
+    const running = flights.get(key);
+    if (running) return running;
+    const flight = download(ref).finally(() => {
+      flights.delete(key);
+      background.delete(flight);
+    });
+    flights.set(key, flight);
+    background.add(flight);
+    return flight;
+  }
+
+  async function remember(sha512: string): Promise<void> {
+    const size = recent.get(sha512) ?? (await store.size({ algorithm: 'sha512', hex: sha512 }));
+    if (size === null || size > RECENT_BYTES_MAX) return;
+    recent.delete(sha512);
+    recent.set(sha512, size);
+    if (recent.size > RECENT_MAX) recent.delete(recent.keys().next().value as string);
+  }
+
+  const sha512Of = async (pinned: PinnedHash): Promise<string | null> => {
+    if (pinned.algorithm === 'sha512') return pinned.hex;
+    const row: MeasuredRow | null = await metadata.get('measured', formatPinned(pinned));
+    return row?.sha512 ?? null;
+  };
+
+  const isStored = async (sha512: string | null): Promise<boolean> =>
+    sha512 !== null && store.has({ algorithm: 'sha512', hex: sha512 });
+
+  return {
+    sha512Of,
+    async find(sha512) {
+      const direct = await metadata.get('pinned', `sha512:${sha512}`);
+      if (direct) return { pinned: { algorithm: 'sha512', hex: sha512 }, ...direct };
+      const content = await metadata.get('content', sha512);
+      const weaker = content && (await metadata.get('pinned', content.pinned));
+      return content && weaker ? { pinned: parsePinned(content.pinned), ...weaker } : null;
+    },
+    async isHeld(pinned) {
+      return flights.has(formatPinned(pinned)) || isStored(await sha512Of(pinned));
+    },
+    async fetch(ref) {
+      const known = await sha512Of(ref.pinned);
+      const stored = known !== null && (await isStored(known));
+      const sha512 = stored ? known : await fly(ref);
+      if (stored && !measured.has(known)) await measureStored(ref.pinned, known);
+      await remember(sha512);
+      return sha512;
+    },
+    open: (sha512, range) => store.open({ algorithm: 'sha512', hex: sha512 }, range),
+    size: (sha512) => store.size({ algorithm: 'sha512', hex: sha512 }),
+    recent() {
+      const all = [...recent];
+      const [sha512, size] = all[Math.floor(deps.random() * all.length)] ?? [];
+      return sha512 === undefined || size === undefined ? null : { sha512, size };
+    },
+    async idle() {
+      await Promise.allSettled(background);
+    },
+  };
+}
