@@ -234,9 +234,9 @@ test('any header is negotiated in time linear in its length', () => {
       assert.equal(typeof wantsAbbreviated(header), 'boolean');
     }),
   );
-  // Quadratic work on a megabyte would take minutes.
+  // Quadratic work on this much would take minutes.
   for (const piece of [',', '"', '",', ';q', 'a;"', ' ']) {
-    const header = piece.repeat(1_000_000 / piece.length);
+    const header = piece.repeat(300_000 / piece.length);
     assert.equal(negotiateEncoding(header, ['gzip']), 'identity');
     assert.equal(planRead('GET', { 'if-none-match': header }, { etag, size: 1, allowRange: true }).status, 200);
   }
