@@ -1,0 +1,126 @@
+/**
+ * The table of clients: what each was seen to do, as data that drives the redirect decision and the tests. How it was
+ * measured, and the rest of what was seen, stands in docs/clients.md.
+ */
+
+/** When a client checks a tarball against a hash that it got from somewhere else than the tarball's server. */
+export type Verifies =
+  /** Always; a lockfile entry without a hash is refused. */
+  | 'always'
+  /** Exactly when it sends `pacote-integrity` along, and then against that value. */
+  | 'with pacote-integrity'
+  /** If its lockfile or the packument gave it a hash; the request doesn't tell. */
+  | 'without a sign'
+  /** Not on a first install; only against a checksum of its own that an existing lockfile holds. */
+  | 'not on a first install'
+  | 'unknown';
+
+export type Client = {
+  /** Stable; what the operator's `redirectUnverified` names and what counts are kept by. */
+  readonly id: string;
+  /** Name and versions as people write them. */
+  readonly title: string;
+  /** On `User-Agent`. Rows are tried in order. */
+  readonly agent: RegExp;
+  readonly verifies: Verifies;
+  /**
+   * What lets the client recover when the bytes behind a redirect turn out wrong midway: `fill` the body to its length
+   * (npm asks the door once more upon a wrong hash, and never after a cut), or `cut` it (the others ask again upon a cut,
+   * and give up upon a wrong hash).
+   */
+  readonly onBadBody: 'fill' | 'cut';
+  /** Which form of a packument it asks for. */
+  readonly metadata: 'full' | 'abbreviated';
+  /** What its lockfile keeps of a tarball's URL: the door's URL, or no host when the URL can be derived. */
+  readonly lockfile: 'door' | 'no host';
+};
+
+const UNKNOWN: Client = {
+  id: 'unknown',
+  title: 'any other client',
+  agent: /^/,
+  verifies: 'unknown',
+  onBadBody: 'cut',
+  metadata: 'full',
+  lockfile: 'door',
+};
+
+/** The last row fits everything. pnpm and yarn 1 also have `npm/?` in their agent, so only its beginning counts. */
+export const CLIENTS: readonly Client[] = [
+  {
+    id: 'npm-6',
+    title: 'npm 6 and older',
+    agent: /^npm\/[1-6]\./,
+    verifies: 'without a sign',
+    onBadBody: 'fill',
+    metadata: 'abbreviated',
+    lockfile: 'door',
+  },
+  {
+    id: 'npm',
+    title: 'npm 7 and later',
+    agent: /^npm\/\d/,
+    verifies: 'with pacote-integrity',
+    onBadBody: 'fill',
+    // Abbreviated up to npm 10.3.
+    metadata: 'full',
+    lockfile: 'door',
+  },
+  {
+    id: 'pnpm',
+    title: 'pnpm',
+    agent: /^pnpm\/\d/,
+    verifies: 'always',
+    onBadBody: 'cut',
+    metadata: 'abbreviated',
+    lockfile: 'no host',
+  },
+  {
+    id: 'yarn-1',
+    title: 'yarn 1',
+    agent: /^yarn\/[01]\./,
+    verifies: 'without a sign',
+    onBadBody: 'cut',
+    metadata: 'abbreviated',
+    lockfile: 'door',
+  },
+  {
+    id: 'yarn-4',
+    title: 'yarn 2 and later',
+    // Its HTTP library's name; the word yarn does not occur.
+    agent: /^got \(/,
+    verifies: 'not on a first install',
+    onBadBody: 'cut',
+    metadata: 'full',
+    lockfile: 'no host',
+  },
+  {
+    id: 'bun',
+    title: 'bun',
+    agent: /^Bun\/\d/,
+    verifies: 'without a sign',
+    onBadBody: 'cut',
+    metadata: 'abbreviated',
+    lockfile: 'door',
+  },
+  {
+    id: 'deno',
+    title: 'deno',
+    agent: /^Deno\/\d/,
+    verifies: 'unknown',
+    onBadBody: 'cut',
+    metadata: 'full',
+    lockfile: 'no host',
+  },
+  UNKNOWN,
+];
+
+/** The row of the client that sent this `User-Agent`; the last one if none fits or there is no such header. */
+export function clientOf(userAgent: string | undefined): Client {
+  return CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
+}
+
+/** The row with this id. */
+export function clientById(id: string): Client | undefined {
+  return CLIENTS.find((client) => client.id === id);
+}

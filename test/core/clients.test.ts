@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { CLIENTS, clientById, clientOf } from '../../src/core/clients.ts';
+
+const agents: [string | undefined, string][] = [
+  ['npm/12.2.0 node/v26.10.0 linux x64 workspaces/false', 'npm'],
+  ['npm/10.9.3 node/v22.18.0 linux x64 workspaces/false ci/github-actions', 'npm'],
+  ['npm/8.19.4 node/v16.20.2 linux x64 workspaces/false', 'npm'],
+  ['npm/7.24.2 node/v16.20.2 linux x64 workspaces/false', 'npm'],
+  ['npm/100.0.0 node/v99.0.0', 'npm'],
+  ['npm/6.14.18 node/v14.21.3 linux x64', 'npm-6'],
+  ['npm/2.15.12 node/v4.9.1 linux x64', 'npm-6'],
+  ['pnpm/12.21.0 npm/? node/v26.10.0 linux x64', 'pnpm'],
+  ['pnpm/8.15.9 npm/? node/v18.20.8 linux x64', 'pnpm'],
+  ['yarn/1.22.22 npm/? node/v22.18.0 linux x64', 'yarn-1'],
+  ['got (https://github.com/sindresorhus/got)', 'yarn-4'],
+  ['Bun/1.4.5', 'bun'],
+  ['Deno/2.5.6', 'deno'],
+  ['yarn/4.18.1 npm/? node/v22.18.0', 'unknown'],
+  ['curl/8.5.0', 'unknown'],
+  ['node', 'unknown'],
+  ['my tool around npm/12.2.0', 'unknown'],
+  ['npm', 'unknown'],
+  ['npm/?', 'unknown'],
+  ['', 'unknown'],
+  [undefined, 'unknown'],
+];
+
+for (const [agent, id] of agents) {
+  test(`${agent} is ${id}`, () => assert.equal(clientOf(agent).id, id));
+}
+
+test('ids are unique and find their row', () => {
+  assert.equal(new Set(CLIENTS.map(({ id }) => id)).size, CLIENTS.length);
+  for (const client of CLIENTS) assert.equal(clientById(client.id), client);
+  assert.equal(clientById('constructor'), undefined);
+});
+
+test('only npm with its header and pnpm are taken to verify', () => {
+  const verifying = CLIENTS.filter(({ verifies }) => verifies === 'always' || verifies === 'with pacote-integrity');
+  assert.deepEqual(
+    verifying.map(({ id }) => id),
+    ['npm', 'pnpm'],
+  );
+});
