@@ -1,0 +1,54 @@
+import { existsSync } from 'node:fs';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Client } from './client-table.ts';
+import { cacheRoot } from './folders.ts';
+import { npm } from './npm.ts';
+import { described } from './run.ts';
+
+/** Where a client is kept between runs; a folder that exists is complete. */
+export function clientFolder(client: Client): string {
+  return join(cacheRoot, 'clients', client.spec.replaceAll('/', '+'));
+}
+
+/** The folder that holds the client's program. */
+export function clientPrograms(client: Client): string {
+  return join(clientFolder(client), 'node_modules', '.bin');
+}
+
+export function isFetched(client: Client): boolean {
+  return existsSync(clientFolder(client));
+}
+
+/** Fetches a client through npm, unless it is there; throws an error with npm's own words if that fails. */
+export async function fetchClient(client: Client): Promise<void> {
+  if (isFetched(client)) return;
+  const folder = clientFolder(client);
+  const staging = `${folder}.${process.pid}`;
+  await mkdir(staging, { recursive: true });
+  await writeFile(join(staging, 'package.json'), JSON.stringify(holder(client)));
+  const scripts = client.native ? [] : ['--ignore-scripts'];
+  const outcome = await npm(['install', ...scripts], staging);
+  if (outcome.code !== 0) {
+    await rm(staging, { recursive: true });
+    throw new Error(`${client.label} could not be fetched: ${described(outcome)}`);
+  }
+  await keep(staging, folder);
+}
+
+/** Another process may have been faster; then its folder is as good. */
+async function keep(staging: string, folder: string): Promise<void> {
+  try {
+    await rename(staging, folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
+    await rm(staging, { recursive: true });
+  }
+}
+
+function holder(client: Client): object {
+  const at = client.spec.lastIndexOf('@');
+  const name = client.spec.slice(0, at);
+  const allowScripts = client.native ? { [name]: true } : {};
+  return { private: true, dependencies: { [name]: client.spec.slice(at + 1) }, allowScripts };
+}

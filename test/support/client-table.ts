@@ -1,0 +1,156 @@
+/** What one run of a client may know: where it works, where its settings go, and which registry it is told to use. */
+export interface Site {
+  readonly project: string;
+  readonly home: string;
+  /** Base URL without a slash at the end. */
+  readonly registry: string;
+  /** A token for that registry, and for nobody else. */
+  readonly token: string;
+}
+
+/** A package manager as data: how a user would set it up, run it, and read its lockfile. */
+export interface Client {
+  /** As people say it: `npm 12`. */
+  readonly label: string;
+  /** The npm package that holds it, pinned. */
+  readonly spec: string;
+  readonly command: string;
+  readonly install: readonly string[];
+  /** From the lockfile and nothing else. */
+  readonly frozen: readonly string[];
+  readonly lockfile: string;
+  /** Settings files by path below the home folder, exactly what one line of documentation would ask for. */
+  readonly settings: (site: Site) => Record<string, string>;
+  /** How the application is started; node itself where the client leaves a node_modules folder. */
+  readonly start: readonly string[];
+  /** Whether it checks what it downloads against the packument on a first install and shows that, so that strangers may serve it. */
+  readonly redirected: boolean;
+  /** Its platform's program is put in place by an install script. */
+  readonly native?: true;
+}
+
+const plainNode = ['node', 'application.mjs'];
+
+function npmrc({ registry, token }: Site): string {
+  const address = registry.replace(/^https?:/, '');
+  return [`registry=${registry}/`, `${address}/:_authToken=${token}`, 'update-notifier=false', ''].join('\n');
+}
+
+const npmSettings = (site: Site) => ({ '.npmrc': npmrc(site) });
+
+function npm(version: string, redirected = true): Client {
+  return {
+    label: `npm ${major(version)}`,
+    spec: `npm@${version}`,
+    command: 'npm',
+    install: ['install'],
+    frozen: ['ci'],
+    lockfile: 'package-lock.json',
+    settings: npmSettings,
+    start: plainNode,
+    redirected,
+  };
+}
+
+function pnpm(version: string): Client {
+  return {
+    label: `pnpm ${major(version)}`,
+    spec: `pnpm@${version}`,
+    command: 'pnpm',
+    install: ['install', '--no-frozen-lockfile'],
+    frozen: ['install', '--frozen-lockfile'],
+    lockfile: 'pnpm-lock.yaml',
+    settings: npmSettings,
+    start: plainNode,
+    redirected: true,
+    ...(major(version) >= 12 ? { native: true } : {}),
+  };
+}
+
+const yarn1: Client = {
+  label: 'yarn 1',
+  spec: 'yarn@1.22.22',
+  command: 'yarn',
+  install: ['install', '--non-interactive'],
+  frozen: ['install', '--non-interactive', '--frozen-lockfile'],
+  lockfile: 'yarn.lock',
+  // Without always-auth it sends no token for unscoped packages, and a leak could not be seen.
+  settings: (site) => ({ '.npmrc': `${npmrc(site)}always-auth=true\n` }),
+  start: plainNode,
+  redirected: false,
+};
+
+const yarn4: Client = {
+  label: 'yarn 4',
+  spec: '@yarnpkg/cli-dist@4.18.1',
+  command: 'yarn',
+  install: ['install'],
+  frozen: ['install', '--immutable'],
+  lockfile: 'yarn.lock',
+  settings: ({ registry, token }) => ({
+    '.yarnrc.yml': [
+      `npmRegistryServer: ${registry}`,
+      `unsafeHttpWhitelist: [${new URL(registry).hostname}]`,
+      `npmAuthToken: ${token}`,
+      'npmAlwaysAuth: true',
+      'enableTelemetry: false',
+      '',
+    ].join('\n'),
+  }),
+  // Its default is no node_modules folder at all.
+  start: ['yarn', 'node', 'application.mjs'],
+  redirected: false,
+};
+
+const bun: Client = {
+  label: 'bun',
+  spec: 'bun@1.4.5',
+  command: 'bun',
+  install: ['install'],
+  frozen: ['install', '--frozen-lockfile'],
+  lockfile: 'bun.lock',
+  settings: ({ registry, token }) => ({
+    '.bunfig.toml': `[install]\nregistry = { url = "${registry}/", token = "${token}" }\n`,
+  }),
+  start: plainNode,
+  redirected: false,
+  native: true,
+};
+
+const deno: Client = {
+  label: 'deno',
+  spec: 'deno@2.9.6',
+  command: 'deno',
+  install: ['install', '--node-modules-dir=auto'],
+  frozen: ['install', '--node-modules-dir=auto', '--frozen'],
+  lockfile: 'deno.lock',
+  settings: npmSettings,
+  start: plainNode,
+  redirected: false,
+  native: true,
+};
+
+/** What `npm test` installs with. */
+export const everydayClients: readonly Client[] = [
+  npm('10.9.9'),
+  npm('11.21.2'),
+  npm('12.2.0'),
+  pnpm('10.34.9'),
+  pnpm('12.21.0'),
+  yarn1,
+  yarn4,
+  bun,
+];
+
+/** What `npm run test:clients` installs with, besides. */
+export const furtherClients: readonly Client[] = [
+  npm('6.14.18', false),
+  npm('8.19.4'),
+  pnpm('8.15.9'),
+  pnpm('11.28.11'),
+  deno,
+];
+
+function major(version: string): number {
+  return Number.parseInt(version, 10);
+}

@@ -1,0 +1,26 @@
+// Fetches what the tests of real clients need, before they run; started by `npm test` and `npm run test:clients`.
+import { captureApplication } from './capture.ts';
+import { fetchClient, isFetched } from './client-folders.ts';
+import { everydayClients, furtherClients } from './client-table.ts';
+
+const strict = process.env.OPEN_REGISTRY_TESTS_STRICT === '1';
+const clients = process.argv.includes('--matrix') ? [...everydayClients, ...furtherClients] : everydayClients;
+const missing = clients.filter((client) => !isFetched(client));
+if (missing.length > 0) say(`fetching ${missing.map((client) => client.label).join(', ')} (kept for the next runs)`);
+for (const client of missing) await attempt(client.label, () => fetchClient(client));
+await attempt('the packages that clients install', captureApplication);
+
+async function attempt(what: string, fetch: () => Promise<void>): Promise<void> {
+  try {
+    await fetch();
+  } catch (error) {
+    say(
+      `${error instanceof Error ? error.message : error}\nWithout ${what}, tests that need it ${strict ? 'fail' : 'are skipped'}.`,
+    );
+    if (strict) process.exitCode = 1;
+  }
+}
+
+function say(text: string): void {
+  process.stderr.write(`tests: ${text}\n`);
+}

@@ -1,0 +1,64 @@
+import type { ServerResponse } from 'node:http';
+
+/**
+ * What goes wrong with an answer:
+ * `silent` never comes, `error` is a 500, `unavailable` a 503, `truncated` ends in the middle of its stated length,
+ * `endless` never ends, `html` is a captive portal's page with status 200, `corrupt` has one bit wrong;
+ * a function makes other bytes of the right ones.
+ */
+export type Fault =
+  | 'silent'
+  | 'error'
+  | 'unavailable'
+  | 'truncated'
+  | 'endless'
+  | 'html'
+  | 'corrupt'
+  | ((body: Buffer) => Buffer);
+
+export interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: Buffer;
+}
+
+/** Sends an answer with a fault in it. */
+export function sendFaulty(fault: Fault, answer: Answer, response: ServerResponse): void {
+  if (typeof fault === 'function') send({ ...answer, body: fault(answer.body) }, response);
+  else faulty[fault](answer, response);
+}
+
+export function send({ status, headers, body }: Answer, response: ServerResponse): void {
+  response.writeHead(status, { ...headers, 'content-length': body.length }).end(body);
+}
+
+const faulty: Record<Exclude<Fault, (body: Buffer) => Buffer>, (answer: Answer, response: ServerResponse) => void> = {
+  silent: () => {},
+  error: (_, response) => sendText(response, 500, 'something broke'),
+  unavailable: (_, response) => sendText(response, 503, 'try later'),
+  html: (_, response) => sendText(response, 200, '<!doctype html><title>Please log in</title>'),
+  corrupt: (answer, response) => send({ ...answer, body: withOneBitWrong(answer.body) }, response),
+  truncated: ({ status, headers, body }, response) => {
+    response.writeHead(status, { ...headers, 'content-length': body.length });
+    response.write(body.subarray(0, body.length >> 1), () => response.destroy());
+  },
+  endless: ({ status, headers, body }, response) => {
+    response.writeHead(status, headers);
+    const more = () => {
+      while (!response.destroyed && response.write(body)) {}
+    };
+    response.on('drain', more);
+    more();
+  },
+};
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  response.writeHead(status, { 'content-type': 'text/html', 'content-length': Buffer.byteLength(text) }).end(text);
+}
+
+function withOneBitWrong(body: Buffer): Buffer {
+  const wrong = Buffer.from(body);
+  const middle = body.length >> 1;
+  wrong[middle] = (wrong[middle] ?? 0) ^ 1;
+  return wrong;
+}
