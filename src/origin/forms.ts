@@ -17,6 +17,7 @@ import { type Head, openPages } from '../core/head.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { tempPathFor } from '../io/durable-file.ts';
 import { Turn } from '../io/turn.ts';
+import { storedBlob } from './stored-blob.ts';
 
 export type Forms = {
   /** A form with the base URL `base`, gzipped. */
@@ -136,11 +137,7 @@ function gzipForm(kind: FormKind, head: Head, base: string, blobs: BlobStore): P
 /** The bytes of a form, blob by blob. Gives way to the event loop. */
 async function* formBytes(kind: FormKind, head: Head, base: string, blobs: BlobStore): AsyncGenerator<Uint8Array> {
   const turn = new Turn();
-  const read = async (hex: string): Promise<Uint8Array> => {
-    const bytes = await blobs.read({ algorithm: 'sha256', hex });
-    if (!bytes) throw new Error(`blob sha256 ${hex} of ${head.name} is missing from the store`);
-    return bytes;
-  };
+  const read = (hex: string) => storedBlob(blobs, hex, head.name);
   const entries = openPages(head, await Promise.all(head.pages.map(read)));
   const parts = { name: head.name, tags: await read(head.tags), top: await read(head.top), entries };
   for (const part of formParts(kind, parts, base)) {

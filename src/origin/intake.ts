@@ -20,6 +20,7 @@ import type { Freshness } from './freshness.ts';
 import type { Incidents } from './incidents.ts';
 import type { Journal, NewEntry } from './journal.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
+import { storedBlob } from './stored-blob.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
 
@@ -54,11 +55,7 @@ export function createIntake(deps: {
   const { metadata, blobs, journal, index, upstream, keys, freshness, incidents } = deps;
   const taking = createGate(TAKING_MAX);
 
-  const blob = async (hex: string): Promise<Uint8Array> => {
-    const bytes = await blobs.read({ algorithm: 'sha256', hex });
-    if (!bytes) throw new Error(`blob sha256 ${hex} is missing from the store`);
-    return bytes;
-  };
+  const blob = (hex: string): Promise<Uint8Array> => storedBlob(blobs, hex, 'a version');
   const takeDeps: TakeDeps = {
     blob,
     measured: (pinned) => metadata.get('measured', pinned),

@@ -11,6 +11,7 @@ import { type Entry, entrySortKey, formatEntry, parseEntry } from '../core/entry
 import { type FoldReader, foldEntries } from '../core/fold.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import { storedBlob } from './stored-blob.ts';
 
 /** An entry before the journal gave it its time. */
 export type NewEntry = Entry extends infer E ? (E extends Entry ? Omit<E, 'time'> : never) : never;
@@ -98,11 +99,7 @@ async function recover(deps: JournalDeps): Promise<void> {
 /** What the fold reads, out of the origin's stores. */
 export function foldReader({ metadata, blobs }: Pick<JournalDeps, 'metadata' | 'blobs'>): FoldReader {
   return {
-    async blob(hex) {
-      const bytes = await blobs.read({ algorithm: 'sha256', hex });
-      if (!bytes) throw new Error(`blob sha256 ${hex} is named by the journal but missing from the store`);
-      return bytes;
-    },
+    blob: (hex) => storedBlob(blobs, hex, 'a journal entry'),
     get: (table, key) => metadata.get(table, key),
     scan: (table, prefix) => metadata.scan(table, prefix),
   };

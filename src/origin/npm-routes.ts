@@ -22,6 +22,7 @@ import type { BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import { type Forms, formSize } from './forms.ts';
 import type { Learned, Learner } from './learner.ts';
+import { storedBlob } from './stored-blob.ts';
 import type { TarballAnswers } from './tarball-answer.ts';
 
 export type NpmRoutesDeps = {
@@ -125,8 +126,7 @@ async function manifest(
   const version = Object.hasOwn(view.tags, spec) ? (view.tags[spec] as string) : spec;
   const row = view.rows.get(version);
   if (row?.state !== 'listed') throw new NotFoundError(`${name} has no version or dist-tag ${JSON.stringify(spec)}`);
-  const blob = await deps.blobs.read({ algorithm: 'sha256', hex: row.manifest });
-  if (!blob) throw new Error(`blob sha256 ${row.manifest} of ${name}@${version} is missing from the store`);
+  const blob = await storedBlob(deps.blobs, row.manifest, `${name}@${version}`);
   const body = manifestForm(blob, row.cut, door.url, name, row.file);
   return readable(incoming, body, etagOf(row.manifest, door.url), freshness(learned));
 }

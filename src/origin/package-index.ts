@@ -7,6 +7,7 @@ import { canonicalFile } from '../core/manifest.ts';
 import { type VersionRow, versionOfKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import { storedBlob } from './stored-blob.ts';
 
 /** One package, all that is needed to answer for it. Never changed; replaced whole. */
 export type PackageView = {
@@ -82,11 +83,7 @@ async function load(name: string, { metadata, blobs }: { metadata: MetadataStore
     metadata.get('package', name),
     metadata.scan('version', versionPrefix(name)),
   ]);
-  const read = async (hex: string) => {
-    const bytes = await blobs.read({ algorithm: 'sha256', hex });
-    if (!bytes) throw new Error(`blob sha256 ${hex} of ${name} is missing from the store`);
-    return bytes;
-  };
+  const read = (hex: string) => storedBlob(blobs, hex, name);
   const rows = new Map(versions.map(({ key, row: version }) => [versionOfKey(key), version]));
   const head = row?.head ? parseHead(await read(row.head)) : null;
   const pages = await Promise.all((head?.pages ?? []).map(async (page) => parsePage(await read(page))));
