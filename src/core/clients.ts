@@ -30,9 +30,9 @@ export type Client = {
    */
   readonly onBadBody: 'fill' | 'cut';
   /** Which form of a packument it asks for. */
-  readonly metadata: 'full' | 'abbreviated';
+  readonly metadata: 'full' | 'abbreviated' | 'not measured';
   /** What its lockfile keeps of a tarball's URL: the door's URL, or no host when the URL can be derived. */
-  readonly lockfile: 'door' | 'no host';
+  readonly lockfile: 'door' | 'no host' | 'not measured';
 };
 
 const UNKNOWN: Client = {
@@ -41,8 +41,8 @@ const UNKNOWN: Client = {
   agent: /^/,
   verifies: 'unknown',
   onBadBody: 'cut',
-  metadata: 'full',
-  lockfile: 'door',
+  metadata: 'not measured',
+  lockfile: 'not measured',
 };
 
 /** The last row fits everything. pnpm and yarn 1 also have `npm/?` in their agent, so only its beginning counts. */
@@ -109,8 +109,8 @@ export const CLIENTS: readonly Client[] = [
     agent: /^Deno\/\d/,
     verifies: 'unknown',
     onBadBody: 'cut',
-    metadata: 'full',
-    lockfile: 'no host',
+    metadata: 'not measured',
+    lockfile: 'not measured',
   },
   UNKNOWN,
 ];
