@@ -67,7 +67,8 @@ function pnpm(version: string): Client {
   };
 }
 
-const yarn1: Client = {
+/** Fetches every platform's variant that its rules do not exclude, and so more than the others. */
+export const yarn1: Client = {
   label: 'yarn 1',
   spec: 'yarn@1.22.22',
   command: 'yarn',

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { installTwice, reasonToSkip, token } from './client-check.ts';
+import type { Client } from './client-table.ts';
+import { type Forwarder, loopbackNetwork, startForwarder } from './forwarder.ts';
+import { type Running, startCommand } from './processes.ts';
+import { tempFolder } from './temp-folder.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
+import { carries, type Visit } from './visits.ts';
+
+/** An origin and its mirrors in one process, behind a door that each client reaches from another network. */
+export interface Federation {
+  readonly upstream: Upstream;
+  readonly door: Forwarder;
+  readonly running: Running;
+  readonly originPort: number;
+  readonly mirrorPorts: readonly number[];
+  /** The next clients come from a network that was not there before. */
+  moveOn(): void;
+}
+
+export async function startFederation(t: Pick<TestContext, 'after'>, mirrors = 2): Promise<Federation> {
+  const upstream = await startUpstream(t);
+  const door = await startForwarder(t);
+  const data = join(tempFolder(), 'data');
+  const settings = ['--port', '0', '--mirrors', String(mirrors), '--upstream', upstream.url, '--data', data];
+  const running = await startCommand(t, ['up', ...settings, '--door', `redirect=${door.url}`]);
+  const [origin = ''] = await running.ready('origin');
+  const mirrorPorts = (await running.ready('mirror', mirrors)).map(portOf);
+  const originPort = portOf(origin);
+  let network = 0;
+  const moveOn = () => {
+    network += 1;
+    door.route(originPort, loopbackNetwork(network));
+  };
+  moveOn();
+  return { upstream, door, running, originPort, mirrorPorts, moveOn };
+}
+
+/**
+ * Installs with each client through one federation, and looks at what every server of it was asked. The first install, of a client
+ * that is sent to mirrors by nobody, lets the origin learn and store everything, as it serves what it does not hold yet by itself.
+ */
+export function testThroughFederation(clients: readonly Client[], warmer: Client): void {
+  test('clients install through an origin and two mirrors', async (t) => {
+    const federation = await startFederation(t);
+    await t.test(`${warmer.label} installs first`, { skip: reasonToSkip(warmer) }, async (t) => {
+      await installThrough(t, federation, warmer);
+    });
+    for (const client of clients) {
+      await t.test(client.label, { skip: reasonToSkip(client) }, async (t) => {
+        const visits = await installThrough(t, federation, client);
+        checkServers(federation, client, visits);
+      });
+    }
+  });
+}
+
+/** Both installs of a client, and the requests that they caused at the federation's servers. */
+async function installThrough(t: TestContext, federation: Federation, client: Client): Promise<Visit[]> {
+  const before = (await federation.running.visits()).length;
+  federation.moveOn();
+  await installTwice(t, client, federation.door.url, federation.moveOn);
+  return (await federation.running.visits()).slice(before);
+}
+
+function checkServers({ originPort, mirrorPorts }: Federation, client: Client, visits: readonly Visit[]): void {
+  const atDoor = visits.filter(({ port, url }) => port === originPort && /\/-\/[^/?]+\.tgz$/.test(url));
+  const agents = new Set(atDoor.map(({ headers }) => headers['user-agent']));
+  const atMirrors = visits.filter(
+    ({ port, headers }) => mirrorPorts.includes(port) && agents.has(headers['user-agent']),
+  );
+  assert.ok(atDoor.length > 70, `${client.label} asked the door for its tarballs, ${atDoor.length} in all`);
+  assert.deepEqual(statuses(atDoor), client.redirected ? [302] : [200]);
+  assert.deepEqual(statuses(atMirrors), client.redirected ? [200] : []);
+  assert.equal(atMirrors.length, client.redirected ? atDoor.length : 0);
+  assert.deepEqual(
+    visits.filter((visit) => mirrorPorts.includes(visit.port) && carries(visit, token)),
+    [],
+  );
+  assert.ok(
+    visits.some((visit) => visit.port === originPort && carries(visit, token)),
+    'the token was in use at the door',
+  );
+}
+
+function statuses(visits: readonly Visit[]): number[] {
+  return [...new Set(visits.map(({ status }) => status))].sort();
+}
+
+function portOf(url: string): number {
+  return Number(new URL(url).port);
+}

@@ -1,0 +1,124 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { TestContext } from 'node:test';
+import { projectRoot } from './folders.ts';
+import { killGroup } from './run.ts';
+import { tempFolder } from './temp-folder.ts';
+import { readVisits, type Visit } from './visits.ts';
+
+/** A server of this project as a process of its own, started through the command line as an operator would. */
+export interface Running {
+  /** Base URLs from the ready lines of a role, once that many stand there; rejects when the process ends first. */
+  ready(role: 'origin' | 'mirror', count?: number): Promise<string[]>;
+  /** Resolves with the first line of its standard output that matches, past or future; rejects when the process ends first. */
+  line(pattern: RegExp): Promise<RegExpMatchArray>;
+  /** Everything it printed so far, for messages of failed tests. */
+  output(): string;
+  /** What its HTTP servers answered so far. */
+  visits(): Promise<Visit[]>;
+  /** Asks it to drain and end; resolves with its exit code. */
+  stop(): Promise<number | null>;
+  /** `kill -9`; resolves when the process is gone. */
+  kill(): Promise<void>;
+}
+
+/** How long a server may take to print an expected line before a test fails with what it printed instead. */
+const patienceMs = 30_000;
+
+/**
+ * Starts `open-registry <args>`. It ends with the test at the latest, together with anything it started.
+ * Nothing of the tester's own npm settings reaches it: a test says what the upstream is.
+ */
+export async function startCommand(t: Pick<TestContext, 'after'>, args: readonly string[], env = {}): Promise<Running> {
+  const work = tempFolder();
+  const visitsFile = join(work, 'visits.jsonl');
+  await writeFile(visitsFile, '');
+  const spy = join(import.meta.dirname, 'http-spy.ts');
+  const child = spawn(process.execPath, ['--import', spy, join(projectRoot, 'src/cli/main.ts'), ...args], {
+    cwd: work,
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { PATH: process.env.PATH, HOME: work, OPEN_REGISTRY_TEST_VISITS: visitsFile, ...env },
+  });
+  t.after(() => killGroup(child));
+  return running(child, visitsFile);
+}
+
+function running(child: ChildProcess, visitsFile: string): Running {
+  const printed = watch(child);
+  const running: Running = {
+    ready: async (role, count = 1) => {
+      const pattern = new RegExp(`^open-registry ${role} ready (\\S+)`);
+      return (await printed.until(pattern, count)).map((match) => match[1]?.replace(/\/$/, '') ?? '');
+    },
+    line: async (pattern) => (await printed.until(pattern, 1))[0] as RegExpMatchArray,
+    output: printed.all,
+    visits: () => readVisits(visitsFile),
+    stop: () => signal(child, 'SIGTERM'),
+    kill: async () => void (await signal(child, 'SIGKILL')),
+  };
+  return running;
+}
+
+function signal(child: ChildProcess, name: NodeJS.Signals): Promise<number | null> {
+  return new Promise((resolve) => {
+    if (child.exitCode !== null || child.signalCode !== null) return resolve(child.exitCode);
+    child.once('close', resolve);
+    child.kill(name);
+  });
+}
+
+interface Printed {
+  all(): string;
+  /** The first `count` lines of standard output that match. */
+  until(pattern: RegExp, count: number): Promise<RegExpMatchArray[]>;
+}
+
+function watch(child: ChildProcess): Printed {
+  const lines: string[] = [];
+  const all: string[] = [];
+  const waiting = new Set<() => void>();
+  const notify = () => {
+    for (const look of waiting) look();
+  };
+  child.stderr?.on('data', (chunk) => all.push(String(chunk)));
+  if (child.stdout) {
+    createInterface(child.stdout).on('line', (line) => {
+      lines.push(line);
+      all.push(`${line}\n`);
+      notify();
+    });
+  }
+  child.once('close', notify);
+  child.once('error', (error) => all.push(error.message));
+
+  const until = (pattern: RegExp, count: number) =>
+    new Promise<RegExpMatchArray[]>((resolve, reject) => {
+      const fail = (why: string) => {
+        done();
+        reject(new Error(`no line ${pattern} × ${count}: ${why}\n${all.join('')}`));
+      };
+      const limit = setTimeout(() => fail(`waited ${patienceMs} ms`), patienceMs);
+      const done = () => {
+        clearTimeout(limit);
+        waiting.delete(look);
+      };
+      const look = () => {
+        const matches = matching(lines, pattern);
+        if (matches.length >= count) {
+          done();
+          resolve(matches.slice(0, count));
+        } else if (child.exitCode !== null || child.signalCode !== null)
+          fail(`ended with ${child.exitCode ?? child.signalCode}`);
+      };
+      waiting.add(look);
+      look();
+    });
+  return { all: () => all.join(''), until };
+}
+
+function matching(lines: readonly string[], pattern: RegExp): RegExpMatchArray[] {
+  return lines.map((line) => line.match(pattern)).filter((match) => match !== null);
+}
