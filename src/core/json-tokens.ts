@@ -4,8 +4,8 @@ import { Buffer } from 'node:buffer';
 import { MalformedError } from './errors.ts';
 
 /**
- * The longest number, run of white space and string that is read. Nothing in a packument comes near, and without a bound
- * one token could take longer than a step of a scan may.
+ * The longest token that is read in one go. Nothing in a packument comes near, and without a bound one token could take
+ * longer than a step of a scan may.
  */
 export const TOKEN_BYTES_MAX = 64 * 1024;
 
@@ -31,6 +31,10 @@ const SIMPLE_ESCAPES = tableOf('"\\/bfnrt');
 const SIGNS = tableOf('+-');
 const EXPONENTS = tableOf('eE');
 const LITERALS = new Map(['true', 'false', 'null'].map((word) => [word.charCodeAt(0), Buffer.from(word)]));
+
+export function isSpace(byte: number): boolean {
+  return SPACES[byte] === 1;
+}
 
 /** Offset of the first byte from `at` on that is not white space; the text's length if there is none. */
 export function skipSpace(bytes: Uint8Array, at: number): number {
