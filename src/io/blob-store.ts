@@ -9,6 +9,7 @@
  * - `IntegrityError`: bytes are not those of the hash they were stored or promised under;
  * - `TooLargeError`: a stream is longer than its bound;
  * - `StorageFullError`: no room. Nothing was stored, and everything stored before is still served;
+ * - `TypeError`: an id that is not lower-case hex of the right length;
  * - anything else: a broken disk, a programming mistake.
  */
 
@@ -35,6 +36,8 @@ export type PutStreamOptions = {
   readonly maxBytes: number;
   /** Which hash of the bytes names the blob. */
   readonly keyAlgorithm: BlobId['algorithm'];
+  /** Where the bytes come from, for the message of an error: a URL, a host's id. */
+  readonly from?: string;
 };
 
 export interface BlobStore {
@@ -52,17 +55,18 @@ export interface BlobStore {
 
   /**
    * The blob, or a range of it, as a stream, or null. No byte is yielded before the chunk that it lies in was checked.
-   * A body that was opened stays readable when the blob is deleted. A body need not be read to its end; to give up early,
-   * leave the loop (or call `return`), so that the file is closed.
+   * The body can be iterated once. It holds no file until its first part is asked for, so it may simply be dropped; after
+   * that it stays readable when the blob is deleted, and must be read to the end or left (`break`, `return`).
    *
-   * @throws IntegrityError from the body, before the first wrong byte; the blob is then in quarantine, no longer there.
-   * @throws RangeError if the range is not within the blob.
+   * @throws IntegrityError at once or from the body, before the first wrong byte; the blob is then in quarantine, no
+   *   longer there. NotFoundError from the body if the blob was deleted before the first part was asked for. RangeError
+   *   if the range is not within the blob.
    */
   open(id: BlobId, range?: ByteRange): Promise<OpenBlob | null>;
 
   /**
-   * Stores all the blobs, or, if any is wrong, none. When this resolves every one of them is durable: it survives
-   * `kill -9` and loss of power. A blob that is already there is left alone, so repeating a put is harmless.
+   * Stores all the blobs, or, if the bytes of any are wrong, none. When this resolves every one of them is durable: it
+   * survives `kill -9` and loss of power. A blob that is already there is left alone, so repeating a put is harmless.
    *
    * @throws IntegrityError if bytes don't have the hash of their id; StorageFullError.
    */

@@ -88,8 +88,7 @@ export async function openIfThere(path: string): Promise<FileHandle | null> {
   try {
     return await open(path, 'r');
   } catch (error) {
-    if (codeOf(error) === 'ENOENT') return null;
-    throw error;
+    return ignoreMissing(error);
   }
 }
 
@@ -106,6 +105,12 @@ export function storageError(error: unknown, path: string): unknown {
   if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
   const why = code === 'ENOSPC' ? 'the disk is full' : 'the disk quota is used up';
   return new StorageFullError(`can't store ${path}: ${why}; free some space and try again`, { cause: error });
+}
+
+/** For `catch`: a file that is not there is null, every other error stays one. */
+export function ignoreMissing(error: unknown): null {
+  if (codeOf(error) === 'ENOENT') return null;
+  throw error;
 }
 
 /** The system's name for what went wrong, such as `ENOENT`. */

@@ -1,0 +1,155 @@
+/** Large files and their chunk hashes: received, kept beside the file, and checked again while the file is read. */
+
+import { createHash } from 'node:crypto';
+import { type FileHandle, open } from 'node:fs/promises';
+import { compare, concat, toHex } from '../core/bytes.ts';
+import { ChunkHasher, chunkCount } from '../core/chunks.ts';
+import { IntegrityError, NotFoundError } from '../core/errors.ts';
+import { sha256 } from '../core/hash.ts';
+import { CHUNK_BYTES } from '../core/limits.ts';
+import type { BlobIntake } from './blob-intake.ts';
+import type { BlobId, ByteRange } from './blob-store.ts';
+import { openIfThere } from './durable-file.ts';
+
+const HASH_BYTES = 32;
+/** One read or write: a few chunks, so that the trips to the disk don't cost more than the hashing. */
+const PART_BYTES = 4 * CHUNK_BYTES;
+
+/** Writes a stream to a new file, through `intake`, and waits until it is on the disk. Closes the source on failure. */
+export async function receiveFile(path: string, source: AsyncIterable<Uint8Array>, intake: BlobIntake): Promise<void> {
+  let file: PartWriter | null = null;
+  try {
+    // Opened inside the loop: an error thrown before it would leave the source open.
+    for await (const bytes of source) {
+      file ??= new PartWriter(await open(path, 'wx', 0o600));
+      intake.update(bytes);
+      await file.write(bytes);
+    }
+    file ??= new PartWriter(await open(path, 'wx', 0o600));
+    await file.finish();
+  } finally {
+    await file?.close();
+  }
+}
+
+/** Gathers what comes in small portions into larger writes. */
+class PartWriter {
+  readonly #file: FileHandle;
+  readonly #part = new Uint8Array(PART_BYTES);
+  #filled = 0;
+
+  constructor(file: FileHandle) {
+    this.#file = file;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length; ) {
+      const portion = bytes.subarray(at, at + PART_BYTES - this.#filled);
+      this.#part.set(portion, this.#filled);
+      this.#filled += portion.length;
+      at += portion.length;
+      if (this.#filled === PART_BYTES) await this.#flush();
+    }
+  }
+
+  async finish(): Promise<void> {
+    await this.#flush();
+    await this.#file.sync();
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
+  }
+
+  async #flush(): Promise<void> {
+    // writeFile goes on where the last one ended, and until all of it is written.
+    await this.#file.writeFile(this.#part.subarray(0, this.#filled));
+    this.#filled = 0;
+  }
+}
+
+/** What is stored of a chunk list: the list and its own SHA-256, so that rot in it is not taken for rot in the blob. */
+export const formatChunkFile = (list: Uint8Array): Uint8Array => concat([list, sha256(list)]);
+
+/** The chunk list of a file of `size` bytes, or null if these bytes are none. */
+export function parseChunkFile(bytes: Uint8Array, size: number): Uint8Array | null {
+  const list = bytes.subarray(0, -HASH_BYTES);
+  const whole = list.length === chunkCount(size) * HASH_BYTES;
+  return whole && compare(bytes.subarray(-HASH_BYTES), sha256(list)) === 0 ? list : null;
+}
+
+/**
+ * A range of a file, each chunk checked before any of it is yielded.
+ *
+ * @throws NotFoundError if the file is gone; IntegrityError before the first wrong byte.
+ */
+export async function* readChecked(path: string, list: Uint8Array, range: ByteRange): AsyncGenerator<Uint8Array> {
+  const first = range.start - (range.start % CHUNK_BYTES);
+  const end = Math.ceil(range.end / CHUNK_BYTES) * CHUNK_BYTES;
+  for await (const { at, bytes } of readParts(path, first, end)) {
+    checkChunks(path, list, at / CHUNK_BYTES, bytes);
+    yield bytes.subarray(Math.max(range.start - at, 0), Math.min(range.end - at, bytes.length));
+  }
+}
+
+/**
+ * The chunk list of a file, made anew from bytes that have the right hash.
+ *
+ * @throws NotFoundError if the file is gone; IntegrityError.
+ */
+export async function hashChunks(path: string, id: BlobId): Promise<Uint8Array> {
+  const whole = createHash(id.algorithm);
+  const chunks = new ChunkHasher();
+  for await (const { bytes } of readParts(path, 0, Number.POSITIVE_INFINITY)) {
+    whole.update(bytes);
+    chunks.update(bytes);
+  }
+  const hex = whole.digest('hex');
+  if (hex === id.hex) return chunks.digest();
+  throw new IntegrityError({ expected: `${id.algorithm}:${id.hex}`, actual: `${id.algorithm}:${hex}`, source: path });
+}
+
+/** Runs of whole chunks (the last of the file may be short), from `first` until `end` or the end of the file. */
+async function* readParts(
+  path: string,
+  first: number,
+  end: number,
+): AsyncGenerator<{ readonly at: number; readonly bytes: Uint8Array }> {
+  const file = await openIfThere(path);
+  if (file === null) throw new NotFoundError(`${path} was removed before it could be read`);
+  try {
+    for (let at = first; at < end; at += PART_BYTES) {
+      const bytes = await readFully(file, at, Math.min(PART_BYTES, end - at));
+      if (bytes.length > 0) yield { at, bytes };
+      if (bytes.length < PART_BYTES) return;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Fewer bytes than asked for only at the end of the file. */
+async function readFully(file: FileHandle, at: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let filled = 0;
+  while (filled < length) {
+    const { bytesRead } = await file.read(bytes, filled, length - filled, at + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
+}
+
+function checkChunks(path: string, list: Uint8Array, firstChunk: number, bytes: Uint8Array): void {
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
+    const chunk = firstChunk + at / CHUNK_BYTES;
+    const expected = list.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
+    const actual = sha256(bytes.subarray(at, at + CHUNK_BYTES));
+    if (compare(expected, actual) !== 0) throw wrongChunk(path, chunk, expected, actual);
+  }
+}
+
+function wrongChunk(path: string, chunk: number, expected: Uint8Array, actual: Uint8Array): IntegrityError {
+  const source = `${path}, chunk ${chunk}`;
+  return new IntegrityError({ expected: `sha256:${toHex(expected)}`, actual: `sha256:${toHex(actual)}`, source });
+}
