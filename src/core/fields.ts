@@ -6,7 +6,13 @@
 import { fromBase64, text } from './bytes.ts';
 import { MalformedError, quote } from './errors.ts';
 import { formatPinned, type PinnedHash, parsePinned } from './integrity.ts';
-import { FILE_LENGTH_MAX, NAME_LENGTH_MAX, REASON_LENGTH_MAX, URL_LENGTH_MAX, VERSION_LENGTH_MAX } from './limits.ts';
+import {
+  FILE_LENGTH_MAX,
+  HOST_URL_LENGTH_MAX,
+  NAME_LENGTH_MAX,
+  REASON_LENGTH_MAX,
+  VERSION_LENGTH_MAX,
+} from './limits.ts';
 
 /** How one kind of value is spelled. */
 export type Field<T> = {
@@ -82,7 +88,7 @@ export const fileField: Field<string> = textField(
 /** Scheme, host and port as the URL Standard serialises an origin: no path, no default port, lower case. */
 export const serverUrlField: Field<string> = textField(
   'http:// or https://, a host and perhaps a port, without a trailing slash',
-  (text) => text.length <= URL_LENGTH_MAX && /^https?:/.test(text) && URL.parse(text)?.origin === text,
+  (text) => text.length <= HOST_URL_LENGTH_MAX && /^https?:/.test(text) && URL.parse(text)?.origin === text,
 );
 
 export const base64Field: Field<string> = textField('canonical standard base64', (text) => fromBase64(text).length > 0);
@@ -100,7 +106,7 @@ export const reasonField: Field<string> = textField(
 /** Any text as a reason that {@link reasonField} accepts: in one line, cut if too long. */
 export function asReason(text: string): string {
   const line = text.toWellFormed().replaceAll(new RegExp(UNPRINTABLE, 'g'), ' ').replaceAll(/ +/g, ' ').trim();
-  return [...line].slice(0, REASON_LENGTH_MAX).join('') || 'no reason given';
+  return [...line].slice(0, REASON_LENGTH_MAX).join('').trimEnd() || 'no reason given';
 }
 
 /**

@@ -65,7 +65,11 @@ export type Head = {
 const FORMAT = 'head/1';
 const LINE_FORMAT = 'version entry';
 
-const positive: Field<number> = { ...number, read: (text) => (text === '0' ? undefined : number.read(text)) };
+const positive: Field<number> = {
+  expected: `${number.expected}, at least 1`,
+  read: (text) => (text === '0' ? undefined : number.read(text)),
+  show: String,
+};
 
 /** Two values with a space between. */
 function pair<A extends string, B extends string>(
@@ -206,7 +210,10 @@ export function versionsRoot(lines: readonly string[]): string {
  * @throws MalformedError if they are not what the head says
  */
 export function openPages(head: Head, pages: readonly Uint8Array[]): VersionEntry[] {
-  const entries = pages.flatMap(parsePage);
+  const parsed = pages.map(parsePage);
+  const short = parsed.slice(0, -1).findIndex((page) => page.length < PAGE_ENTRIES);
+  if (short >= 0) throw new MalformedError('page', `page ${short + 1} of ${head.name} is not full, but not the last`);
+  const entries = parsed.flat();
   const lines = text(concat(pages)).split(/(?<=\n)/);
   const found = { count: entries.length, root: versionsRoot(entries.length === 0 ? [] : lines) };
   if (found.count !== head.versions.count || found.root !== head.versions.root) {
