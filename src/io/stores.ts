@@ -1,0 +1,47 @@
+/**
+ * What each role keeps in its data directory, and where.
+ *
+ *     origin  metadata.sqlite   journal and tables
+ *             blobs.sqlite      own content: heads, pages, manifests, tags, tops, chunk lists. Lost means lost.
+ *             cache/tarballs/   tarballs by sha512: can be fetched again
+ *             cache/forms/      compressed packuments: can be made again
+ *     mirror  blobs/            everything it serves: can be fetched again
+ */
+
+import { join } from 'node:path';
+import type { BlobStore } from './blob-store.ts';
+import { makeFolder } from './durable-file.ts';
+import { openFileBlobStore } from './file-blob-store.ts';
+import type { MetadataStore } from './metadata-store.ts';
+import { openSqliteBlobStore } from './sqlite-blob-store.ts';
+import { openSqliteMetadataStore } from './sqlite-metadata-store.ts';
+
+export type OriginStores = {
+  readonly metadata: MetadataStore;
+  readonly blobs: BlobStore;
+  readonly tarballs: BlobStore;
+  close(): Promise<void>;
+};
+
+export type MirrorStores = { readonly blobs: BlobStore; close(): Promise<void> };
+
+/** Folder of the compressed forms of an origin. */
+export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
+
+/** Opens or makes an origin's stores. The caller owns the folder (io/data-dir.ts). */
+export async function openOriginStores(dir: string): Promise<OriginStores> {
+  await makeFolder(join(dir, 'cache', 'tarballs'));
+  const metadata = await openSqliteMetadataStore(join(dir, 'metadata.sqlite'));
+  const blobs = await openSqliteBlobStore(join(dir, 'blobs.sqlite'));
+  const tarballs = await openFileBlobStore(join(dir, 'cache', 'tarballs'));
+  const close = async (): Promise<void> => {
+    await Promise.all([metadata.close(), blobs.close(), tarballs.close()]);
+  };
+  return { metadata, blobs, tarballs, close };
+}
+
+/** Opens or makes a mirror's store. The caller owns the folder (io/data-dir.ts). */
+export async function openMirrorStores(dir: string): Promise<MirrorStores> {
+  const blobs = await openFileBlobStore(join(dir, 'blobs'));
+  return { blobs, close: () => blobs.close() };
+}
