@@ -1,10 +1,8 @@
 /** The log: one JSON line per event, written by pino. Lines carry client networks, never addresses or credentials. */
-import { type DestinationStream, destination, type Level, type Logger, pino, stdTimeFunctions } from 'pino';
+import { type DestinationStream, destination, type Logger, pino, stdTimeFunctions } from 'pino';
+import type { LogLevel } from '../core/setting-values.ts';
 
 export type { Logger } from 'pino';
-
-export const LOG_LEVELS = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const;
-export type LogLevel = Level | 'silent';
 
 /** Where lines go: standard error by default, a file that is appended to, or a function (tests). */
 export type LoggerOptions = {
