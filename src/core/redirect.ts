@@ -1,0 +1,133 @@
+/**
+ * Who answers a request for a tarball: the origin with its own verified bytes, or a host by redirect. One pure decision,
+ * which gives its reasons. In doubt the origin answers: it is only slower.
+ */
+
+import type { Client } from './clients.ts';
+import { type Door, hostnameOf } from './door.ts';
+import { type PinnedHash, sriProves } from './integrity.ts';
+import { isLoopback, isLoopbackHostname } from './ip.ts';
+import type { HostView, SelectHost } from './selection.ts';
+
+/** Why the origin answers, with what that means for people. */
+export const ORIGIN_REASONS = {
+  'self-door': 'this door serves everything itself',
+  'sha1-only': 'the version is pinned by sha1 alone, which a host could forge',
+  unverified: 'nothing shows that this client will verify the bytes',
+  'not-held': 'the tarball is not stored here yet, so no host could surely get it',
+  repeat: 'this network asked for the same tarball a moment ago, so a host may have failed it',
+  'no-host': 'no host is fit to serve this client',
+} as const;
+
+/** Why a host is not considered, with what that means for people. */
+export const HOST_REASONS = {
+  'not-approved': 'no admin has approved it, or it is suspended',
+  'not-present': 'it is not connected',
+  unhealthy: 'its last probes failed',
+  downgrade: 'a request that came by https is never sent on to http',
+  'same-hostname': "it shares the door's hostname, so the client would send its token along",
+  loopback: 'it is reachable only from its own machine, and the client is elsewhere',
+  avoided: 'it may have failed this network within the last minutes',
+} as const;
+
+export type OriginReason = keyof typeof ORIGIN_REASONS;
+export type HostReason = keyof typeof HOST_REASONS;
+
+export type Excluded = { readonly hostId: string; readonly url: string; readonly reason: HostReason };
+
+/** `excluded` is empty where the decision did not come as far as looking at hosts. */
+export type Decision =
+  | { readonly by: 'origin'; readonly reason: OriginReason; readonly excluded: readonly Excluded[] }
+  | { readonly by: 'host'; readonly host: HostView; readonly excluded: readonly Excluded[] };
+
+/** What of a request decides which hosts it may be sent to. */
+export type Asker = {
+  readonly door: Door;
+  /** The hostname that the client used, as `requestHostname` gives it. */
+  readonly requestHostname: string;
+  /** Whether the request has an `Authorization` header. */
+  readonly authorization: boolean;
+  readonly clientAddress: string;
+  /** Ids of hosts that `RepeatWindow.avoided` names for the client's network. */
+  readonly avoided: ReadonlySet<string>;
+};
+
+export type TarballInput = Asker & {
+  readonly client: Client;
+  /** Value of the request's `pacote-integrity` header. */
+  readonly pacoteIntegrity: string | null;
+  readonly pinned: PinnedHash;
+  /** The origin's store has it, or it is streaming in. */
+  readonly held: boolean;
+  /** `RepeatWindow.seen` called it a repeat, and the network's budget of bytes still has room for it. */
+  readonly repeatInBudget: boolean;
+  readonly hosts: readonly HostView[];
+  /** Ids of clients that the operator sends to hosts though nothing shows that they verify. */
+  readonly redirectUnverified: readonly string[];
+  readonly select: SelectHost;
+};
+
+/**
+ * Decides who answers.
+ *
+ * Private hosts are neither chosen nor named among the excluded: nobody is to learn of them here.
+ */
+export function decideTarball(input: TarballInput): Decision {
+  const reason = reasonForOrigin(input);
+  if (reason !== null) return { by: 'origin', reason, excluded: [] };
+  const { fit, excluded } = sortHosts(input.hosts, input);
+  const host = input.select(fit, input.pinned.hex);
+  return host === null ? { by: 'origin', reason: 'no-host', excluded } : { by: 'host', host, excluded };
+}
+
+/** The hosts that may serve this client, and why the others may not; private ones are in neither list. */
+export function sortHosts(hosts: readonly HostView[], asker: Asker): { fit: HostView[]; excluded: Excluded[] } {
+  const fit: HostView[] = [];
+  const excluded: Excluded[] = [];
+  for (const host of hosts) {
+    if (host.private) continue;
+    const reason = reasonAgainst(host, asker);
+    if (reason === null) fit.push(host);
+    else excluded.push({ hostId: host.id, url: host.url, reason });
+  }
+  return { fit, excluded };
+}
+
+/** Where a redirect points: the blob at the host, with the mark that lets the host fetch it if it must. */
+export function redirectLocation(hostUrl: string, sha512: string, mark: string): string {
+  return `${hostUrl}/-/federation/blob/sha512/${sha512}?for=${mark}`;
+}
+
+/** Where a host sends a client back to that it can't serve: the same blob at the door that the client came through. */
+export function bounceLocation(doorUrl: string, sha512: string, mark: string): string {
+  return `${doorUrl}/-/federation/blob/sha512/${sha512}?direct=${mark}`;
+}
+
+function reasonForOrigin(input: TarballInput): OriginReason | null {
+  if (input.door.rule === 'self') return 'self-door';
+  if (input.pinned.algorithm !== 'sha512') return 'sha1-only';
+  if (!willVerify(input) && !input.redirectUnverified.includes(input.client.id)) return 'unverified';
+  if (!input.held) return 'not-held';
+  return input.repeatInBudget ? 'repeat' : null;
+}
+
+function willVerify({ client, pacoteIntegrity, pinned }: TarballInput): boolean {
+  if (client.verifies === 'always') return true;
+  return client.verifies === 'with pacote-integrity' && pacoteIntegrity !== null && sriProves(pacoteIntegrity, pinned);
+}
+
+function reasonAgainst(host: HostView, asker: Asker): HostReason | null {
+  if (!host.approved) return 'not-approved';
+  if (!host.present) return 'not-present';
+  if (!host.healthy) return 'unhealthy';
+  if (asker.door.url.startsWith('https:') && host.scheme !== 'https') return 'downgrade';
+  if (asker.authorization && sharesHostname(host, asker)) return 'same-hostname';
+  if (isLoopbackHostname(host.hostname) && !isLoopback(asker.clientAddress)) return 'loopback';
+  return asker.avoided.has(host.id) ? 'avoided' : null;
+}
+
+/** npm strips a token only when the hostname changes; the port doesn't count. */
+function sharesHostname(host: HostView, { door, requestHostname }: Asker): boolean {
+  const hostname = host.hostname.toLowerCase();
+  return hostname === requestHostname.toLowerCase() || hostname === hostnameOf(door.url);
+}
