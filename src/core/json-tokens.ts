@@ -89,7 +89,7 @@ export function unexpected(bytes: Uint8Array, at: number, wanted: string): Malfo
 }
 
 export function endsEarly(bytes: Uint8Array): MalformedError {
-  return malformed(bytes.length, 'it ends in the middle of a value');
+  return malformed(bytes.length, 'it ends too early');
 }
 
 export function malformed(offset: number, reason: string): MalformedError {

@@ -151,7 +151,7 @@ test('says where a document is wrong and what was expected', () => {
   assert.throws(() => skipValue(bytesOf('[1 2]'), 0), isMalformed(3, /expected a comma or an end, found 2$/));
   assert.throws(() => skipValue(bytesOf('["\n"]'), 0), isMalformed(2, /control character/));
   assert.throws(() => skipValue(bytesOf('[tru]'), 0), isMalformed(4, /expected true, false or null, found \]$/));
-  assert.throws(() => skipValue(bytesOf('{"a":'), 0), isMalformed(5, /ends in the middle/));
+  assert.throws(() => skipValue(bytesOf('{"a":'), 0), isMalformed(5, /ends too early/));
   assert.throws(() => expectEnd(bytesOf('{} x'), 2), isMalformed(3, /more text follows/));
   assert.throws(() => new ObjectCursor(bytesOf(' []'), 0), isMalformed(1, /expected an object, found \[$/));
 });
