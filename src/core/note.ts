@@ -89,6 +89,7 @@ export function parseVkey(vkey: string): Vkey {
  * @throws MalformedError if the text can't be signed; SignatureError if a signer's private and public key don't match
  */
 export async function signNote(text: string, signers: readonly Signer[]): Promise<string> {
+  if (signers.length === 0) throw new MalformedError(FORMAT, 'it needs at least one signer');
   checkText(text);
   if (!text.endsWith('\n')) throw new MalformedError(FORMAT, 'its text does not end in a line feed');
   const lines = [];
