@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Enough for the program by itself; then the pinned runtime may be missing, for instance where install scripts are forbidden. */
+const runsSources = Number(process.versions.node.split('.')[0]) >= 24;
 const runtime = join(root, 'node_modules', '.bin', process.platform === 'win32' ? 'node.cmd' : 'node');
 
 if (!isInstalled()) install();
@@ -15,7 +17,7 @@ if (process.argv.includes('--tests')) prepareTests();
 function isInstalled() {
   const wanted = readLock('package-lock.json');
   const present = readLock(join('node_modules', '.package-lock.json'));
-  if (!wanted || !present || !existsSync(runtime)) return false;
+  if (!wanted || !present || !(existsSync(runtime) || runsSources)) return false;
   return Object.entries(wanted).every(([path, entry]) => path === '' || isSame(entry, present[path]));
 }
 
@@ -39,7 +41,7 @@ function install() {
   const result = npm(['ci', '--include=dev', '--include=optional', '--loglevel=error', '--no-progress']);
   if (result.status !== 0) fail('npm ci failed', result);
   const version = spawnSync(runtime, ['--version'], { encoding: 'utf8' });
-  if (version.status === 0 || Number(process.versions.node.split('.')[0]) >= 24) return;
+  if (version.status === 0 || runsSources) return;
   fail('the runtime (package "node") was not installed: allow its install script, or use Node.js 24 or later', version);
 }
 
@@ -57,7 +59,10 @@ function prepareTests() {
   const script = join(root, 'test', 'support', 'prepare-clients.ts');
   if (!existsSync(script)) return;
   const sets = process.argv.includes('--matrix') ? ['--matrix'] : [];
-  const result = spawnSync(runtime, [script, ...sets], { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] });
+  const result = spawnSync(existsSync(runtime) ? runtime : process.execPath, [script, ...sets], {
+    cwd: root,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
   process.exitCode = result.status ?? 1;
 }
 

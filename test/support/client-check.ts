@@ -35,15 +35,20 @@ export async function installTwice(
   registry: string,
   between = () => {},
 ): Promise<void> {
-  const first = await machineFor(t, client, registry);
-  await installAndStart(first, install);
-  const lockfile = await readLockfile(first);
+  const lockfile = await readLockfile(await installed(t, client, registry));
   assert.deepEqual(
     hostsIn(lockfile).filter((host) => host !== new URL(registry).host),
     [],
   );
   between();
   await installAndStart(await machineFor(t, client, registry, lockfile), installFrozen);
+}
+
+/** A machine on which the application was installed from a registry. */
+export async function installed(t: TestContext, client: Client, registry: string): Promise<Machine> {
+  const machine = await machineFor(t, client, registry);
+  await installAndStart(machine, install);
+  return machine;
 }
 
 async function machineFor(t: TestContext, client: Client, registry: string, lockfile?: string): Promise<Machine> {
@@ -58,7 +63,8 @@ async function installAndStart(machine: Machine, how: (machine: Machine) => Prom
   assert.equal(stdout.trim(), applicationSays);
 }
 
-function succeeded(outcome: Outcome): Outcome {
+/** The outcome again; fails with everything the command said unless it ended well. */
+export function succeeded(outcome: Outcome): Outcome {
   assert.equal(outcome.code, 0, described(outcome));
   return outcome;
 }

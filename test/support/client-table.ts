@@ -103,7 +103,7 @@ const yarn4: Client = {
   redirected: false,
 };
 
-const bun: Client = {
+export const bun: Client = {
   label: 'bun',
   spec: 'bun@1.4.5',
   command: 'bun',
@@ -131,13 +131,19 @@ const deno: Client = {
   native: true,
 };
 
+/** Runs the commands that only npm has. */
+export const npm12 = npm('12.2.0');
+
+/** The quickest of them all. */
+export const pnpm12 = pnpm('12.21.0');
+
 /** What `npm test` installs with. */
 export const everydayClients: readonly Client[] = [
   npm('10.9.9'),
   npm('11.21.2'),
-  npm('12.2.0'),
+  npm12,
   pnpm('10.34.9'),
-  pnpm('12.21.0'),
+  pnpm12,
   yarn1,
   yarn4,
   bun,

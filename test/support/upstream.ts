@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import type { TestContext } from 'node:test';
-import { gzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { CaptureError } from './capture.ts';
 import { type Answer, type Fault, send, sendFaulty } from './upstream-faults.ts';
 import { abbreviated, printed, UpstreamPackages } from './upstream-packages.ts';
@@ -109,6 +109,8 @@ async function special({ keys, advisories, packages }: Upstream, request: SeenRe
   if (path === '/-/v1/search')
     return json(request, 200, { objects: [searchHit], total: 1, time: '2026-01-01T00:00:00.000Z' });
   if (path === '/-/npm/v1/security/advisories/bulk') return json(request, 200, advisoriesFor(advisories, request.body));
+  const tagged = path.match(/^\/-\/package\/(.+)\/dist-tags$/);
+  if (tagged) return json(request, 200, (await packages.packument(tagged[1] ?? ''))?.['dist-tags'] ?? {});
   const attested = path.match(/^\/-\/npm\/v1\/attestations\/(.+)@([^@/]+)$/);
   const known = attested && (await packages.packument(attested[1] ?? ''))?.versions[attested[2] ?? ''];
   return known ? json(request, 200, { attestations: [] }) : json(request, 404, { error: 'Not found' });
@@ -127,7 +129,7 @@ const searchHit = {
   searchScore: 1,
 };
 
-/** Asked with names and versions, plain or gzipped by the client; here every version of a listed name is affected. */
+/** Asked with versions by name; here every version of a listed name is affected. */
 function advisoriesFor(advisories: Record<string, object[]>, body: string): object {
   const asked: object = body.startsWith('{') ? JSON.parse(body) : {};
   return Object.fromEntries(Object.entries(advisories).filter(([name]) => name in asked));
@@ -177,7 +179,9 @@ async function readRequest(request: IncomingMessage): Promise<SeenRequest> {
   const body: Buffer[] = [];
   for await (const chunk of request) body.push(chunk);
   const path = decodeURIComponent((request.url ?? '/').split('?')[0] ?? '/');
-  return { method: request.method ?? 'GET', path, headers: request.headers, body: Buffer.concat(body).toString() };
+  // npm sends its bulk questions gzipped.
+  const plain = request.headers['content-encoding'] === 'gzip' ? gunzipSync(Buffer.concat(body)) : Buffer.concat(body);
+  return { method: request.method ?? 'GET', path, headers: request.headers, body: plain.toString() };
 }
 
 function listen(server: Server, port: number): Promise<AddressInfo> {
