@@ -5,10 +5,10 @@
  * the commit point leaves blobs that nothing names; after it, a package that will be asked for once more than needed.
  */
 import { setTimeout } from 'node:timers/promises';
+import { utf8 } from '../core/bytes.ts';
 import { MalformedError, UpstreamError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { formatHead, formatVersionEntry } from '../core/head.ts';
-import { utf8 } from '../core/bytes.ts';
 import type { Incident } from '../core/learn.ts';
 import { takeManifest } from '../core/manifest.ts';
 import { type Change, change, versionKey } from '../core/tables.ts';
@@ -86,10 +86,12 @@ export function createIntake(deps: {
   async function takeIn(view: PackageView, bytes: Uint8Array): Promise<'taken' | 'empty'> {
     await keys.refresh();
     const known = { rows: view.rows, order: view.order, tags: view.head ? view.tags : null };
-    const taken = await takePackument(view.name, bytes, known, takeDeps);
+    const taken = await takePackument(view.name, bytes, known, takeDeps).catch((error) => {
+      throw asUpstreamError(view.name, error);
+    });
     await incidents.report(taken.incidents);
     if (taken.entries.length === 0) return 'empty';
-    const composed = withSequence(await composeHead(taken, view.seq, blob), view);
+    const composed = withSequence(await composeHead(taken, Math.max(view.seq, 1), blob), view);
     await noteUrls(view.name, taken.urls);
     if (composed) await commit(view.name, composed.blobs, entriesFor(taken, composed));
     return 'taken';
@@ -127,9 +129,7 @@ export function createIntake(deps: {
       if (answer.kind === 'not-modified') return freshness.checked(name, before ?? absentRow);
       const body = sha256Hex(answer.bytes);
       if (body !== before?.body) {
-        const outcome = await taking(() => takeIn(view, answer.bytes)).catch((error) => {
-          throw asUpstreamError(name, error);
-        });
+        const outcome = await taking(() => takeIn(view, answer.bytes));
         if (outcome === 'empty') return gone(view, body);
       }
       await freshness.checked(name, { etag: answer.etag, lastModified: answer.lastModified, body, absent: false });
@@ -138,13 +138,14 @@ export function createIntake(deps: {
     async version(view, version) {
       const { name } = view;
       await keys.refresh();
-      const bytes = await upstream.manifest(name, version);
-      if (!bytes) return;
+      const answer = await upstream.manifest(name, version, deps.timeoutMs);
+      if (answer.kind === 'missing') return;
       const found: Incident[] = [];
       try {
-        const manifest = takeManifest(bytes, name, version);
+        const manifest = takeManifest(answer.bytes, name, version);
         const taken = takeNew(name, version, manifest, null, takeDeps, (kind, about, detail) => {
-          found.push({ kind, subject: `${name}@${about}`, detail });
+          // This document doesn't say when the version was published, so it can't condemn an expired key.
+          if (kind !== 'expired-key') found.push({ kind, subject: `${name}@${about}`, detail });
         });
         if (!taken) return;
         const line = utf8(formatVersionEntry(taken.entry));
@@ -178,6 +179,7 @@ function entriesFor(taken: TakenPackument, composed: ComposedHead): NewEntry[] {
 /** Null if the head is the one that stands; otherwise with the next sequence number. */
 function withSequence(composed: ComposedHead, view: PackageView): ComposedHead | null {
   if (composed.hash === view.headHash) return null;
+  if (view.seq === 0) return composed;
   const head = { ...composed.head, seq: view.seq + 1 };
   const bytes = formatHead(head);
   const blobs = new Map(composed.blobs);

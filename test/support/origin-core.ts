@@ -1,0 +1,86 @@
+import { randomUUID } from 'node:crypto';
+import type { TestContext } from 'node:test';
+import type { IncidentRow } from '../../src/core/tables.ts';
+import { createHttpClient } from '../../src/io/http-client.ts';
+import { createLogger } from '../../src/io/logger.ts';
+import { createUpstream } from '../../src/io/upstream.ts';
+import { createForms, type Forms } from '../../src/origin/forms.ts';
+import { createFreshness } from '../../src/origin/freshness.ts';
+import { createIncidents } from '../../src/origin/incidents.ts';
+import { createIntake } from '../../src/origin/intake.ts';
+import { type Journal, openJournal } from '../../src/origin/journal.ts';
+import { createLearner, type Learner, type LearnerOptions } from '../../src/origin/learner.ts';
+import { createPackageIndex } from '../../src/origin/package-index.ts';
+import { openUpstreamKeys } from '../../src/origin/upstream-keys.ts';
+import { MemoryBlobStore } from './memory-blob-store.ts';
+import { MemoryMetadataStore } from './memory-metadata-store.ts';
+import { tempFolder } from './temp-folder.ts';
+import { startUpstream, type Upstream } from './upstream.ts';
+
+/** The learning half of an origin over memory stores and a real upstream, with a clock that a test moves. */
+export type OriginCore = {
+  readonly server: Upstream;
+  readonly blobs: MemoryBlobStore;
+  readonly metadata: MemoryMetadataStore;
+  readonly journal: Journal;
+  readonly learner: Learner;
+  readonly forms: Forms;
+  /** Moves the clock. */
+  pass(ms: number): void;
+  incidents(): Promise<IncidentRow[]>;
+  /** The packument of a form as a client would parse it, tarball URLs under `http://door.example`. */
+  packument(name: string, kind?: 'full' | 'abbreviated'): Promise<ClientPackument>;
+};
+
+export type ClientPackument = {
+  name: string;
+  modified?: string;
+  'dist-tags': Record<string, string>;
+  versions: Record<string, { dist: { tarball: string; integrity?: string }; [key: string]: unknown }>;
+  time: Record<string, string>;
+};
+
+export const FRESHNESS_MS = 300_000;
+
+export async function startOriginCore(
+  t: Pick<TestContext, 'after'>,
+  settings: Partial<LearnerOptions> & { signed?: boolean; server?: Upstream } = {},
+): Promise<OriginCore> {
+  const server = settings.server ?? (await startUpstream(t, { signed: settings.signed ?? false }));
+  const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
+  t.after(() => client.close());
+  const upstream = createUpstream({ registry: server.url, tarballOrigins: [], client, via: randomUUID() });
+  let clock = Date.parse('2026-01-01T00:00:00Z');
+  const now = () => clock;
+  const [metadata, blobs] = [new MemoryMetadataStore(), new MemoryBlobStore()];
+  const journal = await openJournal({ metadata, blobs, now });
+  const logger = createLogger({ role: 'test', level: 'silent', write: () => undefined });
+  const incidents = createIncidents({ metadata, logger, now, count: () => undefined });
+  const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
+  const index = createPackageIndex({ metadata, blobs });
+  const freshness = createFreshness({ metadata, freshnessMs: settings.freshnessMs ?? FRESHNESS_MS, now });
+  const common = { metadata, blobs, journal, index, upstream, keys, freshness, incidents };
+  const intake = createIntake({ ...common, timeoutMs: 5_000, secondLookMs: 1 });
+  const options = { freshnessMs: FRESHNESS_MS, neverAsk: [], tarballPatienceMs: 1_000, packumentPatienceMs: 5_000 };
+  const learner = createLearner({ index, intake, freshness, options: { ...options, ...settings }, now });
+  const forms = createForms({ folder: tempFolder(), blobs, note: (error) => Promise.reject(error) });
+  return {
+    server,
+    blobs,
+    metadata,
+    journal,
+    learner,
+    forms,
+    pass: (ms) => {
+      clock += ms;
+    },
+    incidents: () => incidents.list(),
+    async packument(name, kind = 'full') {
+      const { head } = (await learner.packument(name, '127.0.0.0/24')).view;
+      if (!head) throw new Error(`${name} has no head`);
+      const pieces: Uint8Array[] = [];
+      for await (const piece of await forms.plain(kind, head, 'http://door.example')) pieces.push(piece);
+      return JSON.parse(Buffer.concat(pieces).toString());
+    },
+  };
+}
