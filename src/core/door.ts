@@ -47,7 +47,7 @@ export function parseBaseUrl(text: string): string {
   if (url === null || !/^https?:$/.test(url.protocol)) {
     throw new UsageError(`${quote(text)} is not an http or https URL; write one such as https://registry.example`);
   }
-  if (url.href !== `${url.origin}/` || /[?#\\]/.test(text)) {
+  if (url.href !== `${url.origin}/`) {
     throw new UsageError(`${quote(text)} has more than scheme, host and port; write ${url.origin}`);
   }
   return url.origin;

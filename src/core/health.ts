@@ -59,7 +59,7 @@ function afterBad(state: Health, result: Exclude<ProbeResult, { kind: 'good' }>,
   if (state.healthy) return { ...next, healthy: false, reason, since: now, goodNeeded };
   // Out already: a worse reason replaces a lesser one, never the other way round.
   const worse = goodNeeded > state.goodNeeded || reason === 'served wrong bytes' || state.reason === 'not probed yet';
-  return worse ? { ...next, reason, goodNeeded: Math.max(goodNeeded, state.goodNeeded) } : next;
+  return worse ? { ...next, reason, goodNeeded } : next;
 }
 
 function reasonToGo(result: ProbeResult, bad: number): OutReason | null {

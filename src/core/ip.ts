@@ -74,7 +74,7 @@ export function inCidr(address: string, { base, bits }: Cidr): boolean {
 
 /** Null for anything but an address; IPv4 in four decimal parts only, since `0177.1` means different things to different readers. */
 function parseAddress(text: string): Address | null {
-  const bare = unbracketed(text).replace(/%[\w.-]+$/, '');
+  const bare = unbracketed(text);
   if (ipaddr.IPv4.isValidFourPartDecimal(bare)) return ipaddr.IPv4.parse(bare);
   return ipaddr.IPv6.isValid(bare) ? ipaddr.process(bare) : null;
 }

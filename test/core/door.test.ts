@@ -53,6 +53,7 @@ const configured = [
 const chosen: [string | undefined, string, string][] = [
   ['federated.example', 'https://federated.example', 'redirect'],
   ['federated.example:443', 'https://federated.example', 'redirect'],
+  ['npm.example:443', 'https://npm.example', 'self'],
   ['NPM.Example', 'https://npm.example', 'self'],
   ['intranet.example:4873', 'http://intranet.example:4873', 'redirect'],
   ['localhost:4873', 'http://localhost:4873', 'redirect'],

@@ -72,6 +72,13 @@ test('memory is bounded: the oldest is forgotten first', () => {
   assert.equal(repeats.seen(net, 'npm', 'a', 5).repeat, false);
 });
 
+test('what is asked for again counts as new when the oldest is forgotten', () => {
+  const repeats = new RepeatWindow({ entriesMax: 2 });
+  for (const [at, sha512] of ['a', 'b', 'a', 'c'].entries()) repeats.seen(net, 'npm', sha512, at);
+  assert.equal(repeats.seen(net, 'npm', 'a', 5).repeat, true);
+  assert.equal(repeats.seen(net, 'npm', 'b', 6).repeat, false);
+});
+
 test('with room enough, it agrees with a record of everything', () => {
   const step = fc.record({
     wait: fc.nat(70_000),
