@@ -3,14 +3,14 @@
  *
  * Metadata always comes from here; a tarball comes from here or, by redirect, from a host (origin/tarball-answer.ts).
  */
-import { type Door, chooseDoor } from '../core/door.ts';
-import { ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
+
 import { manifestForm } from '../core/assembly.ts';
 import { utf8 } from '../core/bytes.ts';
+import { chooseDoor, type Door } from '../core/door.ts';
+import { ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
 import {
   ABBREVIATED_TYPE,
   CACHE,
-  cacheStatus,
   etagOf,
   negotiateEncoding,
   PACKUMENT_VARY,
@@ -22,6 +22,7 @@ import type { BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import { type Forms, formSize } from './forms.ts';
 import type { Learned, Learner } from './learner.ts';
+import { staleHeaders } from './stale.ts';
 import { storedBlob } from './stored-blob.ts';
 import type { TarballAnswers } from './tarball-answer.ts';
 
@@ -38,9 +39,6 @@ export type NpmRoutesDeps = {
   healthz: () => Promise<Answer>;
   metrics: () => Promise<Answer>;
 };
-
-/** Name of this software in `Cache-Status`. */
-const CACHE_NAME = 'open-registry';
 
 /** The origin's one handler. */
 export function createNpmHandler(deps: NpmRoutesDeps): Handler {
@@ -82,7 +80,9 @@ async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps:
       return deps.metrics();
     case 'whoami':
     case 'account':
-      throw new UnauthorizedError('nobody is logged in here: this registry has no accounts yet, and reading needs none');
+      throw new UnauthorizedError(
+        'nobody is logged in here: this registry has no accounts yet, and reading needs none',
+      );
     case 'write':
       throw new ForbiddenError(
         `${request.what} is refused: this registry only follows its upstream so far; do it there, and it appears here`,
@@ -106,7 +106,7 @@ async function packument(incoming: Incoming, name: string, door: Door, deps: Npm
     'content-type': kind === 'full' ? 'application/json' : ABBREVIATED_TYPE,
     'cache-control': CACHE.byName,
     vary: PACKUMENT_VARY,
-    ...freshness(learned),
+    ...staleHeaders(learned.stale),
     ...(isGzip ? { 'content-encoding': 'gzip' } : {}),
     ...plan.headers,
   };
@@ -128,15 +128,16 @@ async function manifest(
   if (row?.state !== 'listed') throw new NotFoundError(`${name} has no version or dist-tag ${JSON.stringify(spec)}`);
   const blob = await storedBlob(deps.blobs, row.manifest, `${name}@${version}`);
   const body = manifestForm(blob, row.cut, door.url, name, row.file);
-  return readable(incoming, body, etagOf(row.manifest, door.url), freshness(learned));
+  return readable(incoming, body, etagOf(row.manifest, door.url), staleHeaders(learned.stale));
 }
 
 async function distTags(incoming: Incoming, name: string, tag: string | null, deps: NpmRoutesDeps): Promise<Answer> {
   const learned = await deps.learner.packument(name, incoming.network);
   const { tags } = learned.view;
-  if (tag !== null && !Object.hasOwn(tags, tag)) throw new NotFoundError(`${name} has no dist-tag ${JSON.stringify(tag)}`);
+  if (tag !== null && !Object.hasOwn(tags, tag))
+    throw new NotFoundError(`${name} has no dist-tag ${JSON.stringify(tag)}`);
   const body = utf8(JSON.stringify(tag === null ? tags : tags[tag]));
-  return readable(incoming, body, etagOf(headOf(learned).tags, tag ?? ''), freshness(learned));
+  return readable(incoming, body, etagOf(headOf(learned).tags, tag ?? ''), staleHeaders(learned.stale));
 }
 
 /** A small JSON document that may be asked for conditionally. */
@@ -150,12 +151,6 @@ function headOf(learned: Learned): NonNullable<Learned['view']['head']> {
   const { head, name } = learned.view;
   if (!head) throw new NotFoundError(`${name} is not in this registry`);
   return head;
-}
-
-/** Says when an answer is older than it should be, because the upstream could not be asked (RFC 9211). */
-function freshness({ stale }: Learned): Record<string, string> {
-  if (!stale) return {};
-  return { 'cache-status': cacheStatus(CACHE_NAME, { hit: true, ttl: -1, detail: 'stale: upstream could not be asked' }) };
 }
 
 function headerText(value: string | string[] | undefined): string | undefined {

@@ -1,0 +1,155 @@
+/**
+ * A request for a tarball by name: which version, who serves it, and the answer.
+ *
+ * The version's pinned hash is settled first, so that whoever serves the bytes has no say in which bytes they are.
+ */
+import { type Client, clientOf } from '../core/clients.ts';
+import { type Door, requestHostname } from '../core/door.ts';
+import { NotFoundError } from '../core/errors.ts';
+import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
+import { type PinnedHash, parsePinned } from '../core/integrity.ts';
+import { MARK_LIFE_MS, makeMark } from '../core/mark.ts';
+import { versionFromFile } from '../core/npm-path.ts';
+import { type Decision, decideTarball, redirectLocation, type TarballInput } from '../core/redirect.ts';
+import type { RepeatWindow } from '../core/repeats.ts';
+import type { HostView, SelectHost } from '../core/selection.ts';
+import type { Answer, Incoming } from '../io/http-server.ts';
+import type { Metrics } from '../io/metrics.ts';
+import type { Learner } from './learner.ts';
+import type { PackageIndex } from './package-index.ts';
+import { staleHeaders } from './stale.ts';
+import type { TarballRef, Tarballs } from './tarballs.ts';
+
+export type TarballAnswers = {
+  answer(incoming: Incoming, name: string, file: string, door: Door): Promise<Answer>;
+  /** What {@link answer} would decide for this very request, without recording it. */
+  explain(incoming: Incoming, name: string, file: string, door: Door): Promise<Decision & { sha512: string | null }>;
+};
+
+/** The origin's hosts as far as a tarball needs them. */
+export type TarballHosts = {
+  views(): readonly HostView[];
+  /** Key that the origin shares with a host, for marks. */
+  markKey(hostId: string): Uint8Array | null;
+  /** A client may have been failed by this host: look at it soon. */
+  strike(hostId: string): void;
+  /** A client was sent to this host. */
+  sent(hostId: string): void;
+};
+
+export function createTarballAnswers(deps: {
+  learner: Learner;
+  index: PackageIndex;
+  tarballs: Tarballs;
+  hosts: TarballHosts;
+  repeats: RepeatWindow;
+  select: SelectHost;
+  markSecret: Uint8Array;
+  /** Doors that hosts know, so that they can send a client back. */
+  isListedDoor: (door: Door) => boolean;
+  redirectUnverified: readonly string[];
+  metrics: Metrics;
+  now: () => number;
+}): TarballAnswers {
+  const { learner, index, tarballs, hosts, repeats, now } = deps;
+  const served = deps.metrics.counter('tarballs_total', 'Tarball requests at doors, by who served them and why', [
+    'by',
+    'reason',
+    'client',
+  ]);
+
+  async function resolve(name: string, file: string, network: string): Promise<{ ref: TarballRef; stale: boolean }> {
+    const version = (await index.get(name)).files.get(file) ?? versionFromFile(name, file);
+    if (version === null) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
+    const { row, stale } = await learner.version(name, version, network);
+    return { ref: { pinned: parsePinned(row.pinned), name, version }, stale };
+  }
+
+  async function inputFor(
+    incoming: Incoming,
+    pinned: PinnedHash,
+    door: Door,
+    repeatInBudget: boolean,
+  ): Promise<TarballInput> {
+    const { headers, address, network } = incoming;
+    return {
+      client: clientOf(headers['user-agent']),
+      pacoteIntegrity: headerText(headers['pacote-integrity']),
+      authorization: headers.authorization !== undefined,
+      door: deps.isListedDoor(door) ? door : { ...door, rule: 'self' },
+      requestHostname: requestHostname(incoming.hostHeader),
+      clientAddress: address,
+      avoided: repeats.avoided(network, now()),
+      pinned,
+      held: await tarballs.isHeld(pinned),
+      repeatInBudget,
+      hosts: hosts.views(),
+      redirectUnverified: deps.redirectUnverified,
+      select: deps.select,
+    };
+  }
+
+  /** Records the request; true if it repeats another, and the network's budget has room for the origin's own bytes. */
+  async function isRepeatInBudget(incoming: Incoming, client: Client, pinned: PinnedHash): Promise<boolean> {
+    if (pinned.algorithm !== 'sha512' || incoming.method !== 'GET') return false;
+    const { repeat, hostId } = repeats.seen(incoming.network, client.id, pinned.hex, now());
+    if (!repeat) return false;
+    if (hostId !== null) {
+      repeats.avoid(incoming.network, hostId, now());
+      hosts.strike(hostId);
+    }
+    return repeats.spend(incoming.network, (await tarballs.size(pinned.hex)) ?? 0, now());
+  }
+
+  function redirect(incoming: Incoming, host: HostView, sha512: string, door: Door, key: Uint8Array): Answer {
+    const about = { sha512, hostId: host.id, doorId: door.id, expires: now() + MARK_LIFE_MS };
+    if (incoming.method === 'GET') {
+      repeats.sent(incoming.network, clientOf(incoming.headers['user-agent']).id, sha512, host.id, now());
+      hosts.sent(host.id);
+    }
+    const location = redirectLocation(host.url, sha512, makeMark(about, deps.markSecret, key));
+    return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
+  }
+
+  async function serve(incoming: Incoming, ref: TarballRef, stale: boolean): Promise<Answer> {
+    const sha512 = await tarballs.fetch(ref);
+    const size = await tarballs.size(sha512);
+    if (size === null) throw new Error(`the tarball of ${ref.name}@${ref.version} left the store while it was served`);
+    const plan = planRead(incoming.method, incoming.headers, { etag: `"sha512-${sha512}"`, size, allowRange: true });
+    const opened = plan.body ? await tarballs.open(sha512, plan.range ?? undefined) : null;
+    const headers = {
+      'content-type': 'application/octet-stream',
+      'cache-control': CACHE.byName,
+      'repr-digest': reprDigest(sha512),
+      ...staleHeaders(stale),
+      ...plan.headers,
+    };
+    return { status: plan.status, headers, body: opened?.body ?? null };
+  }
+
+  return {
+    async answer(incoming, name, file, door) {
+      const { ref, stale } = await resolve(name, file, incoming.network);
+      const client = clientOf(incoming.headers['user-agent']);
+      const repeat = await isRepeatInBudget(incoming, client, ref.pinned);
+      const decision = decideTarball(await inputFor(incoming, ref.pinned, door, repeat));
+      const key = decision.by === 'host' ? hosts.markKey(decision.host.id) : null;
+      if (decision.by === 'host' && key) {
+        served.inc({ by: 'host', reason: 'verifies', client: client.id });
+        return redirect(incoming, decision.host, ref.pinned.hex, door, key);
+      }
+      served.inc({ by: 'origin', reason: decision.by === 'origin' ? decision.reason : 'no-host', client: client.id });
+      return serve(incoming, ref, stale);
+    },
+
+    async explain(incoming, name, file, door) {
+      const { ref } = await resolve(name, file, incoming.network);
+      const decision = decideTarball(await inputFor(incoming, ref.pinned, door, false));
+      return { ...decision, sha512: await tarballs.sha512Of(ref.pinned) };
+    },
+  };
+}
+
+function headerText(value: string | string[] | undefined): string | null {
+  return Array.isArray(value) ? value.join(' ') : (value ?? null);
+}
