@@ -1,0 +1,96 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { utf8 } from '../../src/core/bytes.ts';
+import { StorageFullError } from '../../src/core/errors.ts';
+import { change } from '../../src/core/tables.ts';
+import { writeDurably } from '../../src/io/durable-file.ts';
+import { type OriginStores, openOriginStores } from '../../src/io/stores.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { blobOf, bytesOf, stream } from './blob-store-contract.ts';
+
+const small = bytesOf(2_000);
+const large = bytesOf(1_500_000);
+const putOptions = { maxBytes: 8_000_000, keyAlgorithm: 'sha512' } as const;
+
+const disk = tempFolder();
+
+test('a full disk refuses what is new, goes on serving, and takes more when there is room again', async (t) => {
+  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk], { encoding: 'utf8' });
+  if (mounted.status !== 0) return t.skip(`no small disk can be mounted here: ${mounted.stderr ?? mounted.error}`);
+  try {
+    await checkFullDisk();
+  } finally {
+    spawnSync('umount', ['-l', disk]);
+  }
+});
+
+async function checkFullDisk(): Promise<void> {
+  const stores = await openOriginStores(disk);
+  await fillWithContent(stores);
+  const ballast = join(disk, 'ballast');
+  fill(ballast);
+  await assertRefuses(stores);
+  await assertServes(stores);
+  rmSync(ballast);
+  await assertTakesMore(stores);
+  await assertServes(stores);
+  await stores.close();
+}
+
+async function fillWithContent({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
+  await tarballs.putStream(blobOf(large, 'sha512'), stream(large), putOptions);
+  await tarballs.putStream(blobOf(small, 'sha512'), stream(small), putOptions);
+  await blobs.putMany([{ id: blobOf(small), bytes: small }]);
+  await metadata.append([utf8('entry')], 0);
+  await metadata.write([change('setting', 'kept', { value: 'yes' })]);
+}
+
+/** In ever smaller portions, to the last page. */
+function fill(path: string): void {
+  for (let length = 1 << 20; length >= 512; ) {
+    try {
+      writeFileSync(path, new Uint8Array(length), { flag: 'a' });
+    } catch {
+      length /= 2;
+    }
+  }
+  assert.equal(statfsSync(disk).bavail, 0);
+}
+
+async function assertRefuses({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
+  const next = bytesOf(1_600_000, 2);
+  await assert.rejects(tarballs.putStream(blobOf(next, 'sha512'), stream(next), putOptions), StorageFullError);
+  await assert.rejects(blobs.putMany([{ id: blobOf(next), bytes: next }]), StorageFullError);
+  const value = 'x'.repeat(1_000_000);
+  await assert.rejects(metadata.write([change('setting', 'new', { value })]), StorageFullError);
+  await assert.rejects(metadata.append([next, next], 1), StorageFullError);
+  await assert.rejects(metadata.fold([change('package', 'x'.repeat(1_000_000), row)], 0, 1), StorageFullError);
+  await assert.rejects(writeDurably(join(disk, 'state.json'), next), StorageFullError);
+  assert.equal(await tarballs.has(blobOf(next, 'sha512')), false);
+  assert.equal(await blobs.has(blobOf(next)), false);
+  assert.deepEqual([await metadata.size(), await metadata.folded()], [1, 0]);
+  assert.equal(await metadata.get('setting', 'new'), null);
+  assert.deepEqual(readdirSync(join(disk, 'cache', 'tarballs', 'tmp')), []);
+}
+
+async function assertServes({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
+  assert.deepEqual(await tarballs.read(blobOf(large, 'sha512')), large);
+  assert.deepEqual(await tarballs.read(blobOf(small, 'sha512')), small);
+  assert.deepEqual(await blobs.read(blobOf(small)), small);
+  assert.deepEqual(await metadata.entries(0, 1), [utf8('entry')]);
+  assert.deepEqual(await metadata.get('setting', 'kept'), { value: 'yes' });
+}
+
+async function assertTakesMore({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
+  const more = bytesOf(3_000, 3);
+  await tarballs.putStream(blobOf(more, 'sha512'), stream(more), putOptions);
+  await blobs.putMany([{ id: blobOf(more), bytes: more }]);
+  await metadata.append([utf8('more')], 1);
+  await metadata.fold([change('package', 'x', row)], 0, 2);
+  assert.deepEqual([await metadata.size(), await metadata.folded()], [2, 2]);
+}
+
+const row = { head: null, seq: 1, withdrawn: null };
