@@ -5,11 +5,11 @@
  * one flight per package however many clients wait; where that fails, what is known is served, marked stale.
  */
 import { NotFoundError, TooManyRequestsError, UpstreamError, WithdrawnError } from '../core/errors.ts';
-import { TokenBuckets } from '../core/token-bucket.ts';
 import type { VersionRow } from '../core/tables.ts';
+import { TokenBuckets } from '../core/token-bucket.ts';
+import type { Freshness } from './freshness.ts';
 import type { Intake } from './intake.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
-import type { Freshness } from './freshness.ts';
 
 /** A package as it stands; `stale` if the upstream could not be asked in time although it was due. */
 export type Learned = { readonly view: PackageView; readonly stale: boolean };
@@ -27,6 +27,8 @@ export type Learner = {
   version(name: string, version: string, network: string): Promise<{ row: VersionRow; stale: boolean }>;
   /** Packages whose upstream is being asked right now. */
   flights(): number;
+  /** Resolves when no upstream is being asked any more. */
+  idle(): Promise<void>;
 };
 
 export type LearnerOptions = {
@@ -59,7 +61,9 @@ export function createLearner(deps: {
     const running = flights.get(key);
     if (running) return running;
     if (!budget.take(network, now())) {
-      throw new TooManyRequestsError('too many packages at once that this registry does not know yet; try again in a minute');
+      throw new TooManyRequestsError(
+        'too many packages at once that this registry does not know yet; try again in a minute',
+      );
     }
     const flight = task().finally(() => flights.delete(key));
     flights.set(key, flight);
@@ -92,6 +96,9 @@ export function createLearner(deps: {
 
   return {
     flights: () => flights.size,
+    idle: async () => {
+      await Promise.allSettled(flights.values());
+    },
 
     async packument(name, network) {
       refuseIfNeverAsked(name);
@@ -124,8 +131,11 @@ export function createLearner(deps: {
     const { name } = view;
     if (view.withdrawn) throw new WithdrawnError({ subject: name, reason: view.withdrawn.reason });
     const subject = `${name}@${version}`;
-    if (!freshness.isVersionAbsent(name, version)) {
+    const { isFresh, isAbsent } = await freshness.of(name);
+    if (!(isFresh && isAbsent) && !freshness.isVersionAbsent(name, version)) {
       await fly(subject, network, () => intake.version(view, version));
+      // Not every upstream has documents of single versions.
+      if (!view.head && !(await index.get(name)).rows.has(version)) await ask(view, network);
       const row = (await index.get(name)).rows.get(version);
       if (row) return row;
       freshness.versionIsAbsent(name, version);
@@ -134,7 +144,8 @@ export function createLearner(deps: {
   }
 
   function refuseIfNeverAsked(name: string): void {
-    if (isNeverAsked(name)) throw new NotFoundError(`${name} is not in this registry, and its upstream is never asked for it`);
+    if (isNeverAsked(name))
+      throw new NotFoundError(`${name} is not in this registry, and its upstream is never asked for it`);
   }
 }
 

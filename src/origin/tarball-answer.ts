@@ -8,13 +8,13 @@ import { type Door, requestHostname } from '../core/door.ts';
 import { NotFoundError } from '../core/errors.ts';
 import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
 import { type PinnedHash, parsePinned } from '../core/integrity.ts';
-import { MARK_LIFE_MS, makeMark } from '../core/mark.ts';
 import { versionFromFile } from '../core/npm-path.ts';
 import { type Decision, decideTarball, redirectLocation, type TarballInput } from '../core/redirect.ts';
 import type { RepeatWindow } from '../core/repeats.ts';
 import type { HostView, SelectHost } from '../core/selection.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
 import type { Metrics } from '../io/metrics.ts';
+import type { Hosts } from './hosts.ts';
 import type { Learner } from './learner.ts';
 import type { PackageIndex } from './package-index.ts';
 import { staleHeaders } from './stale.ts';
@@ -27,15 +27,7 @@ export type TarballAnswers = {
 };
 
 /** The origin's hosts as far as a tarball needs them. */
-export type TarballHosts = {
-  views(): readonly HostView[];
-  /** Key that the origin shares with a host, for marks. */
-  markKey(hostId: string): Uint8Array | null;
-  /** A client may have been failed by this host: look at it soon. */
-  strike(hostId: string): void;
-  /** A client was sent to this host. */
-  sent(hostId: string): void;
-};
+export type TarballHosts = Pick<Hosts, 'views' | 'markFor' | 'strike'>;
 
 export function createTarballAnswers(deps: {
   learner: Learner;
@@ -44,7 +36,6 @@ export function createTarballAnswers(deps: {
   hosts: TarballHosts;
   repeats: RepeatWindow;
   select: SelectHost;
-  markSecret: Uint8Array;
   /** Doors that hosts know, so that they can send a client back. */
   isListedDoor: (door: Door) => boolean;
   redirectUnverified: readonly string[];
@@ -101,13 +92,11 @@ export function createTarballAnswers(deps: {
     return repeats.spend(incoming.network, (await tarballs.size(pinned.hex)) ?? 0, now());
   }
 
-  function redirect(incoming: Incoming, host: HostView, sha512: string, door: Door, key: Uint8Array): Answer {
-    const about = { sha512, hostId: host.id, doorId: door.id, expires: now() + MARK_LIFE_MS };
+  function redirect(incoming: Incoming, host: HostView, sha512: string, mark: string): Answer {
     if (incoming.method === 'GET') {
       repeats.sent(incoming.network, clientOf(incoming.headers['user-agent']).id, sha512, host.id, now());
-      hosts.sent(host.id);
     }
-    const location = redirectLocation(host.url, sha512, makeMark(about, deps.markSecret, key));
+    const location = redirectLocation(host.url, sha512, mark);
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
@@ -133,10 +122,10 @@ export function createTarballAnswers(deps: {
       const client = clientOf(incoming.headers['user-agent']);
       const repeat = await isRepeatInBudget(incoming, client, ref.pinned);
       const decision = decideTarball(await inputFor(incoming, ref.pinned, door, repeat));
-      const key = decision.by === 'host' ? hosts.markKey(decision.host.id) : null;
-      if (decision.by === 'host' && key) {
+      const mark = decision.by === 'host' ? hosts.markFor(decision.host.id, door.id, ref.pinned.hex) : null;
+      if (decision.by === 'host' && mark !== null) {
         served.inc({ by: 'host', reason: 'verifies', client: client.id });
-        return redirect(incoming, decision.host, ref.pinned.hex, door, key);
+        return redirect(incoming, decision.host, ref.pinned.hex, mark);
       }
       served.inc({ by: 'origin', reason: decision.by === 'origin' ? decision.reason : 'no-host', client: client.id });
       return serve(incoming, ref, stale);
