@@ -69,22 +69,16 @@ export function tarballUrlAt(base: string, name: string, file: string): string {
  * @param base base URL of the door, without a slash at its end; empty for the form that a head's digests are over
  */
 export function* formParts(kind: FormKind, source: FormSource, base: string): Generator<FormPart> {
-  let before = concat([
-    utf8(`{"name":${JSON.stringify(source.name)},"dist-tags":`),
-    source.tags,
-    utf8(',"versions":{'),
-  ]);
+  const name = utf8(`{"name":${JSON.stringify(source.name)},"dist-tags":`);
+  yield { bytes: concat([name, source.tags, utf8(',"versions":{')]) };
+  let separator = '';
   for (const entry of source.entries) {
-    yield { bytes: concat([before, utf8(`${JSON.stringify(entry.version)}:`)]) };
-    const insert = urlText(base, source.name, entry.file);
-    yield kind === 'full'
-      ? { blob: entry.manifest, cut: entry.cut, insert }
-      : { blob: entry.abbreviated, cut: entry.abbreviatedCut, insert };
-    before = COMMA;
+    yield { bytes: utf8(`${separator}${JSON.stringify(entry.version)}:`) };
+    yield versionPart(kind, entry, urlText(base, source.name, entry.file));
+    separator = ',';
   }
-  const opened = before === COMMA ? NOTHING : before;
   const top = kind === 'full' ? source.top : abbreviatedTop(source.top);
-  yield { bytes: concat([opened, CLOSE, top.length > 0 ? COMMA : NOTHING, top, CLOSE]) };
+  yield { bytes: concat([CLOSE, top.length > 0 ? COMMA : NOTHING, top, CLOSE]) };
 }
 
 /** The whole form in one array, for those that are small. */
@@ -101,6 +95,11 @@ export function assemble(
 /** One version's document: a manifest blob with the URL of its tarball at a door. */
 export function manifestForm(blob: Uint8Array, cut: number, base: string, name: string, file: string): Uint8Array {
   return splice(blob, cut, urlText(base, name, file));
+}
+
+function versionPart(kind: FormKind, entry: VersionEntry, insert: Uint8Array): FormPart {
+  if (kind === 'full') return { blob: entry.manifest, cut: entry.cut, insert };
+  return { blob: entry.abbreviated, cut: entry.abbreviatedCut, insert };
 }
 
 function timeMember(time: ReadonlyMap<string, string>, versions: readonly string[]): Uint8Array {

@@ -37,7 +37,7 @@ test('leaves out the URL and not one byte more', () => {
       assert.equal(taken.tarballUrl, JSON.parse(source).dist.tarball);
       assert.equal(JSON.parse(`"${text(url)}"`), taken.tarballUrl);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -55,7 +55,7 @@ test('keeps in the abbreviated form what the rule says, and adds what only scrip
       const whole = text(abbreviated.subarray(0, abbreviatedCut)) + url + text(abbreviated.subarray(abbreviatedCut));
       assert.deepEqual(JSON.parse(whole), expected);
     }),
-    { numRuns: 300 },
+    { numRuns: 150 },
   );
 });
 
@@ -68,7 +68,7 @@ test('derives the abbreviated form and the pins from the stored blob alone', () 
       assert.equal(abbreviatedCut, taken.abbreviatedCut);
       assert.ok(pinsEqual(readPins(taken.manifest), taken.pins));
     }),
-    { numRuns: 200 },
+    { numRuns: 100 },
   );
 });
 
