@@ -90,7 +90,8 @@ export type Setting = {
 };
 
 export type CommandName = keyof Configs;
-type Configs = { up: UpConfig; origin: OriginConfig; mirror: MirrorConfig };
+/** What `readConfig` returns, by command. */
+export type Configs = { up: UpConfig; origin: OriginConfig; mirror: MirrorConfig };
 type Environment = Readonly<Record<string, string | undefined>>;
 /** What the command line was given, by key: texts, lists of texts, or true for a switch. */
 export type Flags = Readonly<Record<string, unknown>>;

@@ -1,0 +1,71 @@
+/** `hosts`: what an origin's operator does with hosts, over the admin socket of the running server. */
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { UsageError } from '../core/errors.ts';
+import { columns } from '../core/text-table.ts';
+import { callAdmin } from '../io/admin-socket.ts';
+
+/** A row of `GET /hosts` on the admin socket. */
+export type HostListing = {
+  readonly id: string;
+  readonly url: string;
+  /** `pending`, `approved`, `suspended` or `evicted`. */
+  readonly standing: string;
+  /** Whether its feed connection is open now. */
+  readonly present: boolean;
+  /** Whether it answered its latest probes rightly. */
+  readonly healthy: boolean;
+  /** Applied for as private: in no public list. */
+  readonly private: boolean;
+  /** Why it is out, or null. */
+  readonly reason: string | null;
+  readonly operator?: string | null;
+};
+
+/** Prints applications and hosts in columns. */
+export async function listHosts(data: string): Promise<void> {
+  const hosts = (await callAdmin(originDirOf(data), 'GET', ['hosts'])) as HostListing[];
+  process.stdout.write(formatHosts(hosts));
+}
+
+/** Admits a host. The origin first fetches a proof that the host answers at its URL. */
+export async function approveHost(data: string, id: string): Promise<void> {
+  await callAdmin(originDirOf(data), 'POST', ['hosts', checkId(id), 'approve']);
+  process.stdout.write(`host ${id} is approved\n`);
+}
+
+/** Takes a host out of the rotation. */
+export async function removeHost(data: string, verb: 'suspend' | 'evict', id: string, reason: string): Promise<void> {
+  await callAdmin(originDirOf(data), 'POST', ['hosts', checkId(id), verb], { reason });
+  process.stdout.write(`host ${id} is ${verb === 'evict' ? 'evicted' : 'suspended'}\n`);
+}
+
+/** The listing as text. */
+export function formatHosts(hosts: readonly HostListing[]): string {
+  if (hosts.length === 0) return 'no host has applied yet\n';
+  const rows = hosts.map((host) => [
+    host.id,
+    host.standing,
+    stateOf(host),
+    host.url,
+    host.operator ?? '',
+    host.reason ?? '',
+  ]);
+  return columns([['ID', 'STANDING', 'NOW', 'URL', 'OPERATOR', 'REASON'], ...rows]);
+}
+
+function stateOf({ standing, present, healthy, private: isPrivate }: HostListing): string {
+  const state = present ? (healthy || standing !== 'approved' ? 'here' : 'unwell') : 'away';
+  return isPrivate ? `${state}, private` : state;
+}
+
+/** `up` keeps its origin in a folder of that name. */
+function originDirOf(data: string): string {
+  const inside = join(data, 'origin');
+  return !existsSync(join(data, 'format.json')) && existsSync(inside) ? inside : data;
+}
+
+function checkId(id: string): string {
+  if (/^[0-9a-f]{16}$/.test(id)) return id;
+  throw new UsageError(`"${id}" is not a host id; "hosts list" shows them, 16 hex digits each`);
+}

@@ -1,0 +1,118 @@
+#!/usr/bin/env node
+/** The command line: which commands there are, what they may be told, and how a process ends. */
+import { Command, CommanderError, Option } from 'commander';
+import { type CommandName, type Configs, readConfig, SETTINGS, type Setting, variableOf } from '../config.ts';
+import { FederationError, UsageError } from '../core/errors.ts';
+import { VERSION } from './version.ts';
+
+/** What a command that serves gives back once it is ready. */
+type Running = { close(): Promise<void> };
+
+const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 };
+
+function program(): Command {
+  const root = new Command('open-registry')
+    .description('An npm-compatible registry that many independent operators serve together')
+    .version(VERSION)
+    .showHelpAfterError('(add --help for what there is)')
+    .exitOverride();
+  addServer(root, 'up', 'run an origin and mirrors on this machine', async (config) =>
+    (await import('./up.ts')).runUp(config),
+  );
+  addServer(root, 'origin', 'run the central service', async (config) =>
+    (await import('./origin.ts')).runOrigin(config),
+  );
+  addServer(root, 'mirror', 'run a federated server', async (config) =>
+    (await import('./mirror.ts')).runMirror(config),
+  );
+  addHosts(root);
+  root
+    .command('verify')
+    .description('check everything that is stored in a data directory')
+    .argument('<dir>', 'data directory of an origin, a mirror, or of `up`')
+    .action(async (dir: string) => {
+      process.exitCode = await (await import('./verify.ts')).runVerify(dir);
+    });
+  return root;
+}
+
+function addServer<Name extends CommandName>(
+  root: Command,
+  name: Name,
+  description: string,
+  start: (config: Configs[Name]) => Promise<Running>,
+): void {
+  const command = root.command(name).description(description);
+  const options = SETTINGS[name].map((setting) => ({ key: setting.key, option: optionOf(setting) }));
+  for (const { option } of options) command.addOption(option);
+  command.option('--config <FILE>', 'JSON file with any of these settings (env: OPEN_REGISTRY_CONFIG)');
+  command.action(async (given: Record<string, unknown>) => {
+    const flags = Object.fromEntries(options.map(({ key, option }) => [key, given[option.attributeName()]]));
+    await serve(async () => start(await readConfig(name, { ...flags, config: given.config })));
+  });
+}
+
+function optionOf(setting: Setting): Option {
+  const { flag, describe, fallback, repeats } = setting;
+  const shown = typeof fallback === 'string' || typeof fallback === 'number' ? `, default: ${fallback}` : '';
+  const option = new Option(flag, `${describe} (env: ${variableOf(setting)}${shown})`);
+  const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
+  return repeats ? option.argParser(collect) : option;
+}
+
+function addHosts(root: Command): void {
+  const hosts = root.command('hosts').description('administer the hosts of a running origin');
+  const add = (usage: string, description: string): Command => {
+    const data = new Option('--data <DIR>', 'data directory of the running origin, or of `up`').env(
+      'OPEN_REGISTRY_DATA',
+    );
+    return hosts.command(usage).description(description).addOption(data.default('data'));
+  };
+  const load = () => import('./hosts.ts');
+  add('list', 'list applications and hosts').action(async ({ data }) => (await load()).listHosts(data));
+  add('approve <id>', 'admit a host, or take it back in').action(async (id, { data }) =>
+    (await load()).approveHost(data, id),
+  );
+  for (const [name, description] of [
+    ['suspend', 'take a host out until it is approved again'],
+    ['evict', 'take a host out for ever'],
+  ] as const) {
+    add(`${name} <id>`, description)
+      .option('--reason <TEXT>', 'why, in one line', 'by the operator of the origin')
+      .action(async (id, { data, reason }) => (await load()).removeHost(data, name, id, reason));
+  }
+}
+
+/** Runs until SIGTERM or SIGINT, then lets running answers finish. A second signal ends the process at once. */
+async function serve(start: () => Promise<Running>): Promise<void> {
+  const stopped = firstSignal();
+  const running = await start();
+  await stopped;
+  await running.close();
+  process.exit(EXIT.ok);
+}
+
+function firstSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    let signals = 0;
+    const onSignal = (): void => {
+      if (++signals > 1) process.exit(EXIT.interrupted);
+      resolve();
+    };
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+  });
+}
+
+/** Usage errors were told by commander itself; a fault of this program keeps its stack. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (error instanceof FederationError) process.stderr.write(`open-registry: ${error.message}\n`);
+  else process.stderr.write(`open-registry failed unexpectedly: ${(error as Error)?.stack ?? error}\n`);
+  return error instanceof UsageError ? EXIT.usage : EXIT.failed;
+}
+
+try {
+  await program().parseAsync();
+} catch (error) {
+  process.exit(exitCodeOf(error));
+}

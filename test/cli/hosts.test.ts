@@ -1,0 +1,54 @@
+import assert from 'node:assert/strict';
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { approveHost, formatHosts, type HostListing, removeHost } from '../../src/cli/hosts.ts';
+import { UsageError } from '../../src/core/errors.ts';
+import { type AdminRequest, serveAdmin } from '../../src/io/admin-socket.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+
+const host: HostListing = {
+  id: '0123456789abcdef',
+  url: 'https://mirror.example',
+  standing: 'approved',
+  present: true,
+  healthy: true,
+  private: false,
+  reason: null,
+};
+
+test('hosts are listed in columns, with what they are now', () => {
+  const listing = formatHosts([
+    host,
+    { ...host, id: 'fedcba9876543210', healthy: false, reason: 'served wrong bytes' },
+    { ...host, id: '0000000000000000', standing: 'pending', present: false, private: true },
+  ]);
+  assert.equal(
+    listing,
+    [
+      'ID                STANDING  NOW            URL                     REASON',
+      '0123456789abcdef  approved  here           https://mirror.example',
+      'fedcba9876543210  approved  unwell         https://mirror.example  served wrong bytes',
+      '0000000000000000  pending   away, private  https://mirror.example',
+      '',
+    ].join('\n'),
+  );
+  assert.equal(formatHosts([]), 'no host has applied yet\n');
+});
+
+test('commands find the origin in the folder of `up`, and send what they were told', async (context) => {
+  const written = context.mock.method(process.stdout, 'write', () => true);
+  const data = tempFolder();
+  await mkdir(join(data, 'origin'));
+  const seen: AdminRequest[] = [];
+  const admin = await serveAdmin(join(data, 'origin'), async (request) => void seen.push(request));
+  await approveHost(data, host.id);
+  await removeHost(join(data, 'origin'), 'evict', host.id, 'served wrong bytes');
+  await admin.close();
+  written.mock.restore();
+  assert.deepEqual(seen, [
+    { method: 'POST', path: ['hosts', host.id, 'approve'], body: undefined },
+    { method: 'POST', path: ['hosts', host.id, 'evict'], body: { reason: 'served wrong bytes' } },
+  ]);
+  await assert.rejects(approveHost(data, '../x'), UsageError);
+});
