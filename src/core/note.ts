@@ -94,7 +94,9 @@ export async function signNote(text: string, signers: readonly Signer[]): Promis
   if (!text.endsWith('\n')) throw new MalformedError(FORMAT, 'its text does not end in a line feed');
   const lines = [];
   for (const signer of signers) lines.push(await signatureLine(utf8(text), signer));
-  return `${text}\n${lines.join('')}`;
+  const note = `${text}\n${lines.join('')}`;
+  checkText(note);
+  return note;
 }
 
 async function signatureLine(message: Uint8Array, { name, publicKey, sign }: Signer): Promise<string> {

@@ -126,6 +126,8 @@ test('bytes that are not UTF-8, or too many, are refused', () => {
 const evict = { kind: 'host-evict', time: 0, host: '0'.repeat(16), reason: 'x' } as const;
 const example = (kind: Entry['kind']) =>
   parseEntry(utf8(examples.find(({ text }) => text.startsWith(`${kind}/1\n`))?.text ?? ''));
+const zeros = '0'.repeat(16);
+const claimed = formatVkey(`host/${zeros}`, new Uint8Array(32));
 const unwritable: [string, Entry][] = [
   ['a fraction', { ...evict, time: 0.5 }],
   ['a negative number', { ...evict, time: -1 }],
@@ -136,7 +138,8 @@ const unwritable: [string, Entry][] = [
   ['a missing value', { ...evict, reason: undefined as unknown as string }],
   ['the version *', { ...example('learned-version'), version: '*' } as Entry],
   ['another sha512 than the pinned one', { ...example('measured'), sha512: '0'.repeat(128) } as Entry],
-  ['a host that is not its key', { ...example('host-admit'), host: '0'.repeat(16) } as Entry],
+  ['a host that is not its key', { ...example('host-admit'), host: zeros } as Entry],
+  ['a host that its key only claims to be', { ...example('host-admit'), host: zeros, key: claimed } as Entry],
   ['a key named otherwise', { ...example('host-admit'), key: formatVkey('host/x', new Uint8Array(32)) } as Entry],
 ];
 for (const [why, entry] of unwritable) {

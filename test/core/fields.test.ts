@@ -72,6 +72,7 @@ test('any text becomes a reason, and a reason stays what it is', () => {
     }),
   );
   assert.equal(asReason('  malware\r\n\tsee \u202eadvisory '), 'malware see advisory');
+  assert.equal(asReason(`${'a'.repeat(999)} b`), 'a'.repeat(999));
   assert.equal(asReason('\n'), 'no reason given');
   assert.equal(asReason('\ud800'), '\ufffd');
 });

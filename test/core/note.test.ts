@@ -60,6 +60,10 @@ for (const vkey of vectors.refusedVkeys) {
   test(`${vkey.slice(0, 40)}… is refused`, () => assert.throws(() => parseVkey(vkey), { format: /vkey|base64/ }));
 }
 
+test('a vkey of another type is refused as such', () => {
+  assert.throws(() => parseVkey(vectors.refusedVkeys[1]), /is not of type Ed25519 \(0x01\)/);
+});
+
 for (const name of ['', 'a b', 'a+b', 'a\n', 'a\u2003b', 'a\u0000', '\ud800', 'a'.repeat(256)]) {
   test(`${JSON.stringify(name.slice(0, 20))} can't name a key`, () => {
     assert.throws(() => formatVkey(name, new Uint8Array(32)), MalformedError);
