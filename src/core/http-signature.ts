@@ -3,8 +3,8 @@
  * a fixed list of covered components, strict parameters. What another profile of the RFC would allow is refused, so that
  * nothing that matters can stand outside the signature.
  */
-import { createPublicKey, verify } from 'node:crypto';
 import { fromBase64, toBase64, utf8 } from './bytes.ts';
+import { verifyEd25519 } from './ed25519.ts';
 import { UnauthorizedError } from './errors.ts';
 import { sha256 } from './hash.ts';
 
@@ -138,17 +138,6 @@ export function signatureBase(components: readonly (readonly [name: string, valu
 /** `Content-Digest` of a body (RFC 9530). */
 export function contentDigest(body: Uint8Array): string {
   return `sha-256=:${toBase64(sha256(body))}:`;
-}
-
-/** Ed25519 (RFC 8032) with a raw public key of 32 bytes. */
-export function verifyEd25519(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean {
-  if (publicKey.length !== 32 || signature.length !== 64) return false;
-  const jwk = {
-    kty: 'OKP',
-    crv: 'Ed25519',
-    x: toBase64(publicKey).replaceAll('+', '-').replaceAll('/', '_').slice(0, 43),
-  };
-  return verify(null, message, createPublicKey({ key: jwk, format: 'jwk' }), signature);
 }
 
 /**

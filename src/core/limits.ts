@@ -55,6 +55,8 @@ export const UPSTREAM_SIGNATURES_MAX = 16;
 
 /** Applications of hosts that wait for an admin, and how long each may. */
 export const APPLICATIONS_MAX = 1_000;
+/** Of those, how many may come from one client network, so that no one can take all places. */
+export const APPLICATIONS_PER_NETWORK_MAX = 20;
 export const APPLICATION_AGE_MS_MAX = 24 * 60 * 60 * 1_000;
 /** What a host says of its operator and software. */
 export const HOST_TEXT_LENGTH_MAX = 200;
@@ -64,3 +66,7 @@ export const HOST_URL_LENGTH_MAX = 300;
 export const CONTROL_ANSWER_BYTES_MAX = 64 * KIB;
 /** One event of the change feed. */
 export const FEED_EVENT_LENGTH_MAX = 16 * KIB;
+/** Change feeds open at once, those of hosts not counted. */
+export const ANONYMOUS_FEEDS_MAX = 1_000;
+/** Bytes that wait for one reader of the change feed before it is cut off. */
+export const FEED_BACKLOG_BYTES_MAX = 256 * KIB;

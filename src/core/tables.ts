@@ -108,6 +108,8 @@ export type ApplicationRow = {
   readonly software: string | null;
   readonly applied: number;
   readonly approved: boolean;
+  /** Why a private host was evicted; for any other the journal says it. */
+  readonly evicted: string | null;
 };
 
 /** By host id. */

@@ -36,7 +36,9 @@ export function createFeeds(pingMs = 15_000): Feeds {
     open(counted, greeting) {
       const anonymous = [...open.values()].filter(Boolean).length;
       if (counted && anonymous >= ANONYMOUS_FEEDS_MAX) {
-        throw new TooManyRequestsError(`${ANONYMOUS_FEEDS_MAX} feeds are open already; read "hosts" now and then instead`);
+        throw new TooManyRequestsError(
+          `${ANONYMOUS_FEEDS_MAX} feeds are open already; read "hosts" now and then instead`,
+        );
       }
       // Anything at all has to be sent first: many clients see no answer before its first byte.
       const body = new Readable({ read: () => undefined });

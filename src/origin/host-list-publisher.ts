@@ -6,8 +6,8 @@
  * saw a serial never meets an older list here.
  */
 import { utf8 } from '../core/bytes.ts';
-import { etagOf } from '../core/http-semantics.ts';
 import { formatHostsList, type HostsList, openHostsList } from '../core/hosts-list.ts';
+import { etagOf } from '../core/http-semantics.ts';
 import { signNote } from '../core/note.ts';
 import { change } from '../core/tables.ts';
 import type { SigningKey } from '../io/key-file.ts';

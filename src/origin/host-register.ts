@@ -33,7 +33,8 @@ export type HostRegister = {
 export type HostRegisterDeps = {
   readonly store: MetadataStore;
   readonly journal: Pick<Journal, 'append'>;
-  readonly doorHostnames: readonly string[];
+  /** Host names of the configured doors. */
+  readonly doorHostnames: () => readonly string[];
   readonly allowPrivate: boolean;
   /** Fetches and checks the proof that the host answers at its URL; rejects if it doesn't. */
   readonly prove: (application: Application) => Promise<void>;
@@ -82,9 +83,14 @@ class Register implements HostRegister {
       if (before && application.private && isInLog(before)) {
         throw new ConflictError(`host ${hostId} is in the public log; a private host needs an identity key of its own`);
       }
-      checkHostUrl(application.url, this.#deps);
+      checkHostUrl(application.url, this.#urlRules());
       if (!before) await this.#makeRoom(network);
-      const row = { ...application, applied: this.#deps.now(), approved: staysApproved(before, application), evicted: null };
+      const row = {
+        ...application,
+        applied: this.#deps.now(),
+        approved: staysApproved(before, application),
+        evicted: null,
+      };
       if (!before || differs(before.application, row)) {
         await this.#write(hostId, [change('application', hostId, row)]);
       }
@@ -101,12 +107,13 @@ class Register implements HostRegister {
   async approve(hostId: string): Promise<void> {
     const proven = this.#existing(hostId).application;
     refuseEvicted(hostId, this.#existing(hostId));
-    checkHostUrl(proven.url, this.#deps);
+    checkHostUrl(proven.url, this.#urlRules());
     await this.#deps.prove(proven);
     await this.#serial.run(async () => {
       const rows = this.#existing(hostId);
       refuseEvicted(hostId, rows);
-      if (rows.application.url !== proven.url) throw new ConflictError(`host ${hostId} has just changed its URL; try again`);
+      if (rows.application.url !== proven.url)
+        throw new ConflictError(`host ${hostId} has just changed its URL; try again`);
       const { url, key } = rows.application;
       const inLog = isInLog(rows) && rows.admitted?.url === url && rows.admitted.key === key;
       if (!rows.application.private && !inLog) {
@@ -139,6 +146,10 @@ class Register implements HostRegister {
       const row = { ...rows.application, approved: false, evicted: line };
       await this.#write(hostId, [change('application', hostId, row)]);
     });
+  }
+
+  #urlRules(): { doorHostnames: readonly string[]; allowPrivate: boolean } {
+    return { doorHostnames: this.#deps.doorHostnames(), allowPrivate: this.#deps.allowPrivate };
   }
 
   #existing(hostId: string): HostRows {
@@ -182,13 +193,15 @@ class Register implements HostRegister {
 /** Approval is for a URL and a kind of membership; everything else a host may change by itself. */
 function staysApproved(before: HostRows | null, { url, private: hidden }: Application): boolean {
   const row = before?.application;
-  return row !== undefined && row.approved && row.url === url && row.private === hidden;
+  return row?.approved === true && row.url === url && row.private === hidden;
 }
 
 function differs(before: ApplicationRow, after: ApplicationRow): boolean {
   const { applied: at, ...old } = before;
   const { applied, ...fresh } = after;
-  return applied - at >= REWRITE_MS || Object.entries(fresh).some(([name, value]) => old[name as keyof typeof old] !== value);
+  return (
+    applied - at >= REWRITE_MS || Object.entries(fresh).some(([name, value]) => old[name as keyof typeof old] !== value)
+  );
 }
 
 function refuseEvicted(hostId: string, rows: HostRows): void {

@@ -1,30 +1,367 @@
 /**
- * The hosts of this origin: who applied, who is admitted, who is there and well. The procedures that change it run one
- * after the other; each names its commit point.
+ * The hosts of this origin as everything else sees them: who is admitted (host-register), who is there (presence), who is
+ * well (probe), what is published of them (host-list-publisher) and who hears of it (feeds).
  */
-import { randomBytes } from 'node:crypto';
-import type { HostView } from '../core/selection.ts';
 import { fromBase64 } from '../core/bytes.ts';
-import type { Door } from '../core/door.ts';
-import { ConflictError, ForbiddenError, NotFoundError, TooManyRequestsError } from '../core/errors.ts';
-import { asReason } from '../core/fields.ts';
-import { APPLICATION_AGE_MS_MAX, APPLICATIONS_MAX, APPLICATIONS_PER_NETWORK_MAX } from '../core/limits.ts';
-import { markKey } from '../core/mark.ts';
-import {
-  type Application,
-  type ApplyAnswer,
-  checkHostUrl,
-  checkIdentity,
-  type Heartbeat,
-  parseHostKey,
-} from '../core/membership.ts';
-import { evictionOf, type HostRows, isInLog, type Standing, standingOf } from '../core/standing.ts';
-import { type ApplicationRow, type Change, change, type SuspensionRow } from '../core/tables.ts';
+import { type Door, hostnameOf } from '../core/door.ts';
+import { BadRequestError, ForbiddenError } from '../core/errors.ts';
+import { type Health, healthAfter, newHealth, type ProbeResult } from '../core/health.ts';
+import { listedDoors } from '../core/hosts-list.ts';
+import { MARK_LIFE_MS, makeMark, markKey } from '../core/mark.ts';
+import { type Application, type ApplyAnswer, type Heartbeat, parseHostKey } from '../core/membership.ts';
+import type { HostView } from '../core/selection.ts';
+import { evictionOf, type HostRows, type Standing, standingOf } from '../core/standing.ts';
+import type { HttpClient } from '../io/http-client.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
-import { type HealthRecord, createHealthRecord } from './host-health.ts';
-import { createHostListPublisher, type PublishedList } from './host-list-publisher.ts';
+import { createFeeds, type Feed } from './feeds.ts';
+import { createHostListPublisher, type HostListPublisher, type PublishedList } from './host-list-publisher.ts';
+import { type HostRegister, openHostRegister } from './host-register.ts';
 import type { Journal } from './journal.ts';
 import { createPresence, type Presence } from './presence.ts';
+import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
+import { proveHost } from './prove-host.ts';
+
+export type HostsDeps = {
+  readonly store: MetadataStore;
+  readonly journal: Pick<Journal, 'append'>;
+  readonly keys: OriginKeys;
+  /** Configured doors, whose host names are closed to hosts, and the bound port, which counts from `start` on. */
+  readonly doors: () => { readonly doors: readonly Door[]; readonly port: number };
+  readonly allowPrivate: boolean;
+  /** For hosts: follows no redirects, and refuses private addresses unless `allowPrivate`. */
+  readonly client: HttpClient;
+  /** A small tarball that is held and was used lately; null while there is none. */
+  readonly pickBlob: () => ProbeBlob | null;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Unix ms. */
+  readonly now?: () => number;
+  /** Ms of a clock that never jumps. */
+  readonly monotonic?: () => number;
+  readonly heartbeatSeconds?: number;
+  readonly probeIntervalMs?: number;
+};
+
+/** A host as an admin sees it. Times in unix ms. */
+export type HostListing = {
+  readonly id: string;
+  readonly url: string;
+  readonly standing: Standing;
+  /** Why it was suspended or evicted, or why it is not healthy; null if there is nothing to say. */
+  readonly reason: string | null;
+  readonly private: boolean;
+  readonly present: boolean;
+  readonly healthy: boolean;
+  readonly operator: string | null;
+  readonly software: string | null;
+  readonly applied: number;
+  /** What it said last of itself. */
+  readonly heartbeat: Heartbeat | null;
+};
+
+export type Hosts = {
+  apply(application: Application, network: string): Promise<ApplyAnswer>;
+  approve(hostId: string): Promise<void>;
+  suspend(hostId: string, reason: string): Promise<void>;
+  evict(hostId: string, reason: string): Promise<void>;
+  list(): HostListing[];
+  /** For decisions. The same array until something changes. */
+  views(): readonly HostView[];
+  /** Raw identity key of a host that applied; null for an unknown one. */
+  publicKeyOf(hostId: string): Uint8Array | null;
+  /** A mark for a redirect to this host; null if it is unknown. */
+  markFor(hostId: string, doorId: string, sha512: string): string | null;
+  /** @throws ForbiddenError unless approved, BadRequestError for another URL than the approved one */
+  heartbeat(hostId: string, heartbeat: Heartbeat): void;
+  /**
+   * Opens the change feed; a host's feed is its presence. `closed` is to be called when its connection is gone.
+   * @param hostId whose signature was checked, or null for anyone
+   */
+  openFeed(hostId: string | null): { feed: Feed; closed: () => void };
+  /** Null until `start`. */
+  publishedList(): PublishedList | null;
+  /** A client came back from this host: look at it now. */
+  strike(hostId: string): void;
+  /** Publishes the list and begins to look at hosts. Call it when the server listens. */
+  start(): Promise<void>;
+  close(): Promise<void>;
+};
+
+export const HEARTBEAT_SECONDS = 15;
+
+export async function createHosts(deps: HostsDeps): Promise<Hosts> {
+  const hosts = new OriginHosts(deps);
+  await hosts.open();
+  return hosts;
+}
+
+class OriginHosts implements Hosts {
+  readonly #deps: HostsDeps;
+  readonly #now: () => number;
+  readonly #monotonic: () => number;
+  readonly #heartbeatSeconds: number;
+  readonly #presence: Presence;
+  readonly #prober: Prober;
+  readonly #feeds = createFeeds();
+  readonly #publishing = new Serial();
+  readonly #health = new Map<string, Health>();
+  readonly #heartbeats = new Map<string, Heartbeat>();
+  readonly #markKeys = new Map<string, Uint8Array>();
+  #register!: HostRegister;
+  #publisher!: HostListPublisher;
+  #started = false;
+  #views: { readonly hosts: readonly HostView[]; readonly untilMs: number } | null = null;
+
+  constructor(deps: HostsDeps) {
+    this.#deps = deps;
+    this.#now = deps.now ?? Date.now;
+    this.#monotonic = deps.monotonic ?? (() => performance.now());
+    this.#heartbeatSeconds = deps.heartbeatSeconds ?? HEARTBEAT_SECONDS;
+    const changed = (hostId: string) => this.#presenceChanged(hostId);
+    this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
+    this.#prober = createProber({
+      client: deps.client,
+      targets: () => this.views().filter(({ approved, present }) => approved && present),
+      pickBlob: deps.pickBlob,
+      markFor: (hostId, sha512) => this.markFor(hostId, this.#someDoor(), sha512),
+      hostsVkey: deps.keys.hosts.vkey,
+      logName: deps.keys.logName,
+      record: (hostId, result) => this.#record(hostId, result),
+      intervalMs: deps.probeIntervalMs ?? PROBE_INTERVAL_MS,
+    });
+  }
+
+  async open(): Promise<void> {
+    const { store, journal, keys, client, doors, allowPrivate } = this.#deps;
+    const { logName, hosts: hostsKey } = keys;
+    this.#register = await openHostRegister({
+      store,
+      journal,
+      doorHostnames: () => doors().doors.map(({ url }) => hostnameOf(url)),
+      allowPrivate,
+      prove: (application) => proveHost(client, application, logName),
+      now: this.#now,
+    });
+    const published = (serial: number) => this.#feeds.broadcast({ event: 'hosts', id: null, data: `${serial}` });
+    this.#publisher = await createHostListPublisher({ store, logName, hostsKey, now: this.#now, published });
+    this.#deps.metrics.gauge('hosts', 'Hosts by what they are fit for', ['state'], (gauge) => this.#count(gauge));
+  }
+
+  async start(): Promise<void> {
+    this.#started = true;
+    await this.#publish();
+    this.#prober.start();
+  }
+
+  async close(): Promise<void> {
+    await this.#prober.close();
+    this.#feeds.close();
+    await this.#publishing.idle();
+  }
+
+  async apply(application: Application, network: string): Promise<ApplyAnswer> {
+    this.#checkExchangeKey(application);
+    const { hostId } = parseHostKey(application.key);
+    const before = this.#standingOf(hostId);
+    const standing = await this.#register.apply(application, network);
+    if (standing !== before) await this.#membershipChanged(hostId, standing);
+    if (standing === 'evicted') throw new ForbiddenError(`host ${hostId} was evicted`);
+    return { host: hostId, status: standing, heartbeatSeconds: this.#heartbeatSeconds };
+  }
+
+  async approve(hostId: string): Promise<void> {
+    await this.#register.approve(hostId);
+    this.#health.set(hostId, newHealth(this.#now()));
+    await this.#membershipChanged(hostId, 'approved');
+  }
+
+  async suspend(hostId: string, reason: string): Promise<void> {
+    await this.#register.suspend(hostId, reason);
+    await this.#membershipChanged(hostId, 'suspended');
+  }
+
+  async evict(hostId: string, reason: string): Promise<void> {
+    await this.#register.evict(hostId, reason);
+    await this.#membershipChanged(hostId, 'evicted');
+  }
+
+  list(): HostListing[] {
+    return [...this.#register.all()].map(([id, rows]) => this.#listingOf(id, rows));
+  }
+
+  views(): readonly HostView[] {
+    if (!this.#views || this.#monotonic() > this.#views.untilMs) {
+      const hosts = [...this.#register.all()].map(([id, rows]) => this.#viewOf(id, rows));
+      this.#views = { hosts, untilMs: this.#presence.nextEndMs() };
+    }
+    return this.#views.hosts;
+  }
+
+  publicKeyOf(hostId: string): Uint8Array | null {
+    const rows = this.#register.get(hostId);
+    return rows && parseHostKey(rows.application.key).publicKey;
+  }
+
+  markFor(hostId: string, doorId: string, sha512: string): string | null {
+    const rows = this.#register.get(hostId);
+    if (!rows) return null;
+    const expires = this.#now() + MARK_LIFE_MS;
+    return makeMark({ sha512, hostId, doorId, expires }, this.#deps.keys.markSecret, this.#markKeyOf(rows));
+  }
+
+  heartbeat(hostId: string, heartbeat: Heartbeat): void {
+    const { application } = this.#approved(hostId);
+    if (heartbeat.url !== application.url) {
+      throw new BadRequestError(`host ${hostId} is approved at ${application.url}; apply again with the new URL`);
+    }
+    this.#heartbeats.set(hostId, heartbeat);
+    this.#presence.heartbeat(hostId);
+  }
+
+  openFeed(hostId: string | null): { feed: Feed; closed: () => void } {
+    if (hostId !== null) this.#approved(hostId);
+    const serial = this.#publisher.current()?.list.serial;
+    const greeting = serial === undefined ? [] : [{ event: 'hosts', id: null, data: `${serial}` }];
+    const feed = this.#feeds.open(hostId === null, greeting);
+    return { feed, closed: hostId === null ? () => undefined : this.#presence.arrive(hostId, feed.end) };
+  }
+
+  publishedList(): PublishedList | null {
+    return this.#publisher.current();
+  }
+
+  strike(hostId: string): void {
+    void this.#prober.probeNow(hostId);
+  }
+
+  #approved(hostId: string): HostRows {
+    const rows = this.#register.get(hostId);
+    const standing = rows ? standingOf(rows) : 'unknown';
+    if (!rows || standing !== 'approved') throw new ForbiddenError(`host ${hostId} is ${standing}, not approved`);
+    return rows;
+  }
+
+  #standingOf(hostId: string): Standing | null {
+    const rows = this.#register.get(hostId);
+    return rows && standingOf(rows);
+  }
+
+  /** Out of the rotation first, then off the list. */
+  async #membershipChanged(hostId: string, standing: Standing): Promise<void> {
+    this.#views = null;
+    if (standing !== 'approved') this.#presence.expel(hostId);
+    this.#deps.logger.info({ host: hostId, url: this.#register.get(hostId)?.application.url, standing }, 'host');
+    if (this.#started) await this.#publish();
+  }
+
+  #presenceChanged(hostId: string): void {
+    this.#views = null;
+    const present = this.#presence.isPresent(hostId);
+    this.#deps.logger.info({ host: hostId, present }, present ? 'host is connected' : 'host is gone');
+    if (present) void this.#prober.probeNow(hostId);
+  }
+
+  #record(hostId: string, result: ProbeResult): void {
+    const before = this.#healthOf(hostId);
+    const after = healthAfter(before, result, this.#now());
+    this.#health.set(hostId, after);
+    this.#deps.metrics
+      .counter('host_probes_total', 'Looks at hosts, by result', ['result'])
+      .inc({ result: result.kind });
+    if (after.healthy === before.healthy) return;
+    this.#views = null;
+    const facts = { host: hostId, reason: after.reason, saw: after.lastFailure };
+    if (after.healthy) this.#deps.logger.info({ host: hostId }, 'host is healthy: clients are sent there');
+    else this.#deps.logger.warn(facts, 'host is out of the rotation');
+  }
+
+  #publish(): Promise<void> {
+    return this.#publishing.run(async () => {
+      const { doors, port } = this.#deps.doors();
+      const hosts = [...this.#register.all()]
+        .filter(([, rows]) => standingOf(rows) === 'approved' && !rows.application.private)
+        .map(([id, { application }]) => ({ id, url: application.url, key: application.key }))
+        .sort((a, b) => (a.id < b.id ? -1 : 1));
+      await this.#publisher.publish({ doors: listedDoors(doors, port), hosts });
+    });
+  }
+
+  #healthOf(hostId: string): Health {
+    return this.#health.get(hostId) ?? newHealth(this.#now());
+  }
+
+  #markKeyOf({ application }: HostRows): Uint8Array {
+    const known = this.#markKeys.get(application.exchange);
+    if (known) return known;
+    const secret = this.#deps.keys.exchange.exchangeSecret(fromBase64(application.exchange));
+    const key = markKey(secret, this.#deps.keys.logName);
+    if (this.#markKeys.size >= MARK_KEYS_MAX) this.#markKeys.clear();
+    this.#markKeys.set(application.exchange, key);
+    return key;
+  }
+
+  /** A point of low order would make the shared key known to everyone. */
+  #checkExchangeKey({ exchange }: Application): void {
+    try {
+      this.#deps.keys.exchange.exchangeSecret(fromBase64(exchange));
+    } catch (cause) {
+      throw new BadRequestError('"exchange" is not a usable X25519 key', { cause });
+    }
+  }
+
+  #someDoor(): string {
+    const { doors, port } = this.#deps.doors();
+    return listedDoors(doors, port)[0]?.id ?? '00000000';
+  }
+
+  #viewOf(id: string, rows: HostRows): HostView {
+    const { url, private: hidden } = rows.application;
+    const { hostname, protocol } = new URL(url);
+    const health = this.#healthOf(id);
+    const view = {
+      id,
+      url,
+      hostname,
+      scheme: protocol === 'https:' ? ('https' as const) : ('http' as const),
+      present: this.#presence.isPresent(id),
+      healthy: health.healthy,
+      approved: standingOf(rows) === 'approved',
+      private: hidden,
+    };
+    return health.reason === null ? view : { ...view, reason: health.reason };
+  }
+
+  #listingOf(id: string, rows: HostRows): HostListing {
+    const { url, private: hidden, operator, software, applied } = rows.application;
+    const health = this.#healthOf(id);
+    return {
+      id,
+      url,
+      standing: standingOf(rows),
+      reason: evictionOf(rows) ?? rows.suspension?.reason ?? health.reason,
+      private: hidden,
+      present: this.#presence.isPresent(id),
+      healthy: health.healthy,
+      operator,
+      software,
+      applied,
+      heartbeat: this.#heartbeats.get(id) ?? null,
+    };
+  }
+
+  #count(gauge: { set(labels: { state: string }, value: number): void }): void {
+    const views = this.views();
+    const approved = views.filter((view) => view.approved);
+    gauge.set({ state: 'known' }, views.length);
+    gauge.set({ state: 'approved' }, approved.length);
+    gauge.set({ state: 'present' }, approved.filter(({ present }) => present).length);
+    gauge.set({ state: 'healthy' }, approved.filter(({ present, healthy }) => present && healthy).length);
+  }
+}
+
+/** Keys are derived anew when asked for again, so forgetting them is harmless. */
+const MARK_KEYS_MAX = 10_000;

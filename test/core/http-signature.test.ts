@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { fromBase64, toBase64, utf8 } from '../../src/core/bytes.ts';
+import { verifyEd25519 } from '../../src/core/ed25519.ts';
 import { UnauthorizedError } from '../../src/core/errors.ts';
 import {
   contentDigest,
@@ -14,7 +15,6 @@ import {
   signatureBase,
   signRequest,
   type UnsignedRequest,
-  verifyEd25519,
   verifyRequest,
 } from '../../src/core/http-signature.ts';
 

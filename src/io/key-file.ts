@@ -1,0 +1,210 @@
+/**
+ * Keys on disk. A private key is read or made here and never leaves: callers get its public half and a function that
+ * uses it. Files are PKCS #8 PEM (RFC 5958), mode 0600, written durably before they are used for the first time.
+ */
+import {
+  createPrivateKey,
+  createPublicKey,
+  diffieHellman,
+  generateKeyPairSync,
+  type KeyObject,
+  randomBytes,
+  sign,
+} from 'node:crypto';
+import { join } from 'node:path';
+import { fromHex, text, toBase64, toHex, utf8 } from '../core/bytes.ts';
+import { UsageError } from '../core/errors.ts';
+import { formatKeysNoteText, logNameOf, openKeysNote, type OriginKeys as PublicKeys } from '../core/keys-note.ts';
+import { NOTE_BYTES_MAX } from '../core/limits.ts';
+import { hostKeyName } from '../core/membership.ts';
+import { formatVkey, hostIdOf, signNote } from '../core/note.ts';
+import { makeFolder, openIfThere, readBounded, writeDurably } from './durable-file.ts';
+
+const KEY_FILE_BYTES_MAX = 4_096;
+const FOLDER = 'keys';
+const CERTIFICATE = 'keys.note';
+
+/** An Ed25519 key that can sign. `publicKey` is the raw key, 32 bytes. */
+export type SigningKey = {
+  readonly name: string;
+  readonly publicKey: Uint8Array;
+  readonly vkey: string;
+  readonly sign: (message: Uint8Array) => Uint8Array;
+};
+
+/** An X25519 key (RFC 7748). `exchangeSecret` throws for a peer key that gives no secret (a point of low order). */
+export type ExchangeKey = {
+  readonly publicKey: Uint8Array;
+  readonly exchangeSecret: (peerPublic: Uint8Array) => Uint8Array;
+};
+
+export type OriginKeys = {
+  readonly logName: string;
+  readonly log: SigningKey;
+  readonly hosts: SigningKey;
+  readonly exchange: ExchangeKey;
+  /** Verifier key of the root key, which itself may be offline. */
+  readonly rootVkey: string;
+  /** Path of the root key's file, or null once it was taken away: to advise the operator. */
+  readonly rootKeyFile: string | null;
+  /** Secret under which the origin checks its own marks. Not a key that others share. */
+  readonly markSecret: Uint8Array;
+  /** The note that certifies all public keys, signed by root key and log key: what `/-/federation/keys` serves. */
+  readonly note: Uint8Array;
+};
+
+export type HostKeys = {
+  readonly hostId: string;
+  readonly identity: SigningKey;
+  readonly exchange: ExchangeKey;
+};
+
+/**
+ * The origin's keys, made at the first start. The certificate (`keys.note`) is written last and is the commit point:
+ * before it, the next start goes on with whatever keys are there; after it, the root key's file may be taken offline.
+ * @param dir data directory
+ * @param logName name that the log must have; null takes the one that it has, or makes one
+ * @throws UsageError if a key is missing, readable by others, or not the one that was certified
+ */
+export async function openOriginKeys(dir: string, logName: string | null = null): Promise<OriginKeys> {
+  const folder = join(dir, FOLDER);
+  await makeFolder(folder);
+  const certificate = await readBounded(join(folder, CERTIFICATE), NOTE_BYTES_MAX);
+  return certificate ? reopenOriginKeys(folder, certificate, logName) : createOriginKeys(folder, logName);
+}
+
+/** A host's keys, made at its first start. */
+export async function openHostKeys(dir: string): Promise<HostKeys> {
+  const folder = join(dir, FOLDER);
+  await makeFolder(folder);
+  const identity = await openKey(join(folder, 'identity.key'), 'ed25519', 'make');
+  const exchange = await openKey(join(folder, 'exchange.key'), 'x25519', 'make');
+  const hostId = hostIdOf(rawPublicKey(identity));
+  return { hostId, identity: signingKey(hostKeyName(hostId), identity), exchange: exchangeKey(exchange) };
+}
+
+async function createOriginKeys(folder: string, logName: string | null): Promise<OriginKeys> {
+  const name = logName ?? `open-registry/${toHex(randomBytes(8))}`;
+  const online = await openOnlineKeys(folder, name, 'make');
+  const rootKeyFile = join(folder, 'root.key');
+  const root = signingKey(`${name}/root`, await openKey(rootKeyFile, 'ed25519', 'make'));
+  const noteText = formatKeysNoteText(publicKeys(online, root.vkey));
+  const note = utf8(await signNote(noteText, [root, online.log]));
+  await writeDurably(join(folder, CERTIFICATE), note);
+  return { ...online, rootVkey: root.vkey, rootKeyFile, note };
+}
+
+async function reopenOriginKeys(folder: string, note: Uint8Array, logName: string | null): Promise<OriginKeys> {
+  const certified = openKeysNote(note, null);
+  const name = logNameOf(certified);
+  if (logName !== null && logName !== name) {
+    throw new UsageError(`the keys in ${folder} belong to the log ${name}, not ${logName}`);
+  }
+  const online = await openOnlineKeys(folder, name, 'must exist');
+  if (formatKeysNoteText(publicKeys(online, certified.root)) !== formatKeysNoteText(certified)) {
+    throw new UsageError(
+      `the keys in ${folder} are not those that its ${CERTIFICATE} certifies; restore the right files`,
+    );
+  }
+  const rootKeyFile = await pathIfThere(join(folder, 'root.key'));
+  return { ...online, rootVkey: certified.root, rootKeyFile, note };
+}
+
+type OnlineKeys = Pick<OriginKeys, 'logName' | 'log' | 'hosts' | 'exchange' | 'markSecret'>;
+
+async function openOnlineKeys(folder: string, logName: string, missing: Missing): Promise<OnlineKeys> {
+  return {
+    logName,
+    log: signingKey(logName, await openKey(join(folder, 'log.key'), 'ed25519', missing)),
+    hosts: signingKey(`${logName}/hosts`, await openKey(join(folder, 'hosts.key'), 'ed25519', missing)),
+    exchange: exchangeKey(await openKey(join(folder, 'exchange.key'), 'x25519', missing)),
+    markSecret: await openSecret(join(folder, 'mark.secret'), missing),
+  };
+}
+
+function publicKeys({ log, hosts, exchange }: OnlineKeys, root: string): PublicKeys {
+  return { log: log.vkey, root, hosts: hosts.vkey, exchange: toBase64(exchange.publicKey) };
+}
+
+type Missing = 'make' | 'must exist';
+
+async function openKey(path: string, type: 'ed25519' | 'x25519', missing: Missing): Promise<KeyObject> {
+  const stored = await readPrivate(path);
+  if (stored === null) return makeKey(path, type, missing);
+  const key = parsePrivateKey(path, text(stored));
+  if (key.asymmetricKeyType !== type)
+    throw new UsageError(`${path} holds a key of type ${key.asymmetricKeyType}, not ${type}`);
+  return key;
+}
+
+async function makeKey(path: string, type: 'ed25519' | 'x25519', missing: Missing): Promise<KeyObject> {
+  if (missing === 'must exist') throw missingFile(path);
+  const { privateKey } = type === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('x25519');
+  await writeDurably(path, utf8(String(privateKey.export({ type: 'pkcs8', format: 'pem' }))));
+  return privateKey;
+}
+
+async function openSecret(path: string, missing: Missing): Promise<Uint8Array> {
+  const stored = await readPrivate(path);
+  if (stored !== null) return fromHex(text(stored).trim());
+  if (missing === 'must exist') throw missingFile(path);
+  const secret = new Uint8Array(randomBytes(32));
+  await writeDurably(path, utf8(`${toHex(secret)}\n`));
+  return secret;
+}
+
+function parsePrivateKey(path: string, pem: string): KeyObject {
+  try {
+    return createPrivateKey(pem);
+  } catch {
+    // The cause may quote the file, and what is quoted may be logged.
+    throw new UsageError(`${path} is not a private key in PKCS #8 PEM`);
+  }
+}
+
+/** Content of a file that nobody but its owner can read, or null if there is none. */
+async function readPrivate(path: string): Promise<Uint8Array | null> {
+  const file = await openIfThere(path);
+  if (file === null) return null;
+  try {
+    const { mode } = await file.stat();
+    if (mode & 0o077) throw new UsageError(`${path} can be read by other users; run: chmod 600 ${path}`);
+  } finally {
+    await file.close();
+  }
+  return readBounded(path, KEY_FILE_BYTES_MAX);
+}
+
+function signingKey(name: string, privateKey: KeyObject): SigningKey {
+  const publicKey = rawPublicKey(privateKey);
+  const vkey = formatVkey(name, publicKey);
+  return { name, publicKey, vkey, sign: (message) => new Uint8Array(sign(null, message, privateKey)) };
+}
+
+function exchangeKey(privateKey: KeyObject): ExchangeKey {
+  return {
+    publicKey: rawPublicKey(privateKey),
+    exchangeSecret: (peerPublic) =>
+      new Uint8Array(diffieHellman({ privateKey, publicKey: x25519PublicKey(peerPublic) })),
+  };
+}
+
+function rawPublicKey(privateKey: KeyObject): Uint8Array {
+  const { x } = createPublicKey(privateKey).export({ format: 'jwk' });
+  return new Uint8Array(Buffer.from(String(x), 'base64url'));
+}
+
+function x25519PublicKey(raw: Uint8Array): KeyObject {
+  const jwk = { kty: 'OKP', crv: 'X25519', x: Buffer.from(raw).toString('base64url') };
+  return createPublicKey({ key: jwk, format: 'jwk' });
+}
+
+async function pathIfThere(path: string): Promise<string | null> {
+  const file = await openIfThere(path);
+  await file?.close();
+  return file ? path : null;
+}
+
+function missingFile(path: string): UsageError {
+  return new UsageError(`${path} is missing, though this data directory had its first start; restore it from a backup`);
+}

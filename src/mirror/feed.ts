@@ -1,0 +1,50 @@
+/** Reading the origin's change feed. While it is open this host counts as present. */
+import { type FeedEvent, FeedParser } from '../core/event-stream.ts';
+import { CONTROL_ANSWER_BYTES_MAX } from '../core/limits.ts';
+import type { HttpClient, StreamedBody } from '../io/http-client.ts';
+import { type HostSigner, refusalOf } from './ask-origin.ts';
+
+const PATH = '/-/federation/changes';
+/** Three pings missed: the connection is dead, even if nobody closed it. */
+const IDLE_TIMEOUT_MS = 45_000;
+const HEADERS_TIMEOUT_MS = 15_000;
+
+/**
+ * Opens the feed as this host and hands over its events until it ends. Resolves when the origin ends it.
+ * @param opened called once the origin has accepted
+ * @throws ForbiddenError or UnauthorizedError if the origin refuses, UpstreamError or UpstreamTimeoutError if it breaks,
+ * the signal's reason once that aborts
+ */
+export async function followFeed(options: {
+  readonly client: HttpClient;
+  readonly origin: string;
+  readonly signer: HostSigner;
+  readonly signal: AbortSignal;
+  readonly opened: () => void;
+  readonly event: (event: FeedEvent) => void;
+}): Promise<void> {
+  const { client, origin, signer, signal } = options;
+  const { status, body } = await client.open(`${origin}${PATH}`, {
+    headers: { accept: 'text/event-stream', 'accept-encoding': 'identity', ...signer.headers('GET', PATH, null) },
+    maxBytes: Number.MAX_SAFE_INTEGER,
+    headersTimeoutMs: HEADERS_TIMEOUT_MS,
+    idleTimeoutMs: IDLE_TIMEOUT_MS,
+    signal,
+  });
+  if (status !== 200) throw refusalOf(status, await firstBytes(body), `${PATH} of ${origin}`);
+  options.opened();
+  const parser = new FeedParser();
+  for await (const bytes of body) parser.push(bytes).forEach(options.event);
+}
+
+async function firstBytes(body: StreamedBody): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of body) {
+    parts.push(part);
+    size += part.length;
+    if (size > CONTROL_ANSWER_BYTES_MAX) break;
+  }
+  body.destroy();
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,153 @@
+/** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
+import type { BlobStore } from '../io/blob-store.ts';
+import { openDataDir } from '../io/data-dir.ts';
+import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
+import { createHttpServer } from '../io/http-server.ts';
+import { type HostKeys, openHostKeys } from '../io/key-file.ts';
+import type { Logger } from '../io/logger.ts';
+import { createMetrics } from '../io/metrics.ts';
+import { openMirrorStores } from '../io/stores.ts';
+import { createBlobFetcher, FETCH_TIMES, type FetchTimes } from './fetch-blob.ts';
+import { type HeldList, openHeldList } from './held-list.ts';
+import { createMembership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
+import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
+import { createMirrorRoutes } from './routes.ts';
+import { createBlobServer } from './serve-blob.ts';
+import { createTally } from './tally.ts';
+
+export type MirrorConfig = {
+  /** Base URL of the origin, without a slash at the end. */
+  readonly origin: string;
+  /** Data directory. */
+  readonly data: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Address or name to bind to; `localhost` means both loopback addresses. */
+  readonly host: string;
+  /** The URL that clients reach this mirror by; null means the bound address. */
+  readonly publicUrl: string | null;
+  /** Vkey of the origin's log key or root key; null trusts the first visit, over https or loopback only. */
+  readonly originKey: string | null;
+  /** Base URLs of other mirrors, asked for missing blobs before the origin, in this order. */
+  readonly peers: readonly string[];
+  /** Default false: the host appears in the log and in the list of hosts. */
+  readonly private?: boolean;
+  /** Who runs it, for the origin's admin to read. */
+  readonly operator?: string | null;
+  /** CIDRs of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy?: readonly string[];
+};
+
+export type MirrorDeps = {
+  readonly logger: Logger;
+  /** Name and version of this software, such as `open-registry/0.1.0`. */
+  readonly software: string;
+  /** Proxies and certificates. An operator names its own origin and peers, so private addresses are allowed. */
+  readonly http?: Partial<HttpClientOptions>;
+  /** Unix ms. */
+  readonly now?: () => number;
+  readonly fetchTimes?: FetchTimes;
+  readonly retryTimes?: RetryTimes;
+};
+
+export type RunningMirror = {
+  /** Base URL by which it is known. */
+  readonly url: string;
+  readonly port: number;
+  readonly hostId: string;
+  state(): MembershipState;
+  /** Lets answers finish, stops fetching, frees the data directory. */
+  close(): Promise<void>;
+};
+
+/**
+ * Starts a mirror: resolves when it listens and has asked its origin for its keys once. An origin that is away is no
+ * error: what is held is served, and the origin is tried again.
+ * @throws UsageError, ConflictError for a data directory or configuration that can't be run; SignatureError for an origin
+ * that is not the expected one
+ */
+export async function startMirror(config: MirrorConfig, deps: MirrorDeps): Promise<RunningMirror> {
+  const cleanups: (() => Promise<void>)[] = [];
+  const close = async (): Promise<void> => {
+    for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
+  };
+  try {
+    const opened = await open(config, deps, cleanups);
+    return { ...(await serve(config, deps, opened, cleanups)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Opened = {
+  readonly blobs: BlobStore;
+  readonly keys: HostKeys;
+  readonly client: HttpClient;
+  readonly trust: OriginTrust;
+  readonly list: HeldList;
+};
+
+async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Promise<void>)[]): Promise<Opened> {
+  const { dir, close: closeDir } = await openDataDir(config.data, 'mirror');
+  cleanups.push(closeDir);
+  const { blobs, close: closeStores } = await openMirrorStores(dir);
+  cleanups.push(closeStores);
+  const client = createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http });
+  cleanups.push(() => client.close());
+  const keys = await openHostKeys(dir);
+  const { origin, originKey } = config;
+  const trust = await openOriginTrust({ dir, origin, originKey, client });
+  const list = await openHeldList({ dir, origin, client, keys: trust.current() });
+  return { blobs, keys, client, trust, list };
+}
+
+/** Listens first: the origin asks for a proof of the URL before it admits the host. */
+async function serve(
+  config: MirrorConfig,
+  deps: MirrorDeps,
+  { blobs, keys, client, trust, list }: Opened,
+  cleanups: (() => Promise<void>)[],
+): Promise<Omit<RunningMirror, 'close'>> {
+  const { logger, now = Date.now } = deps;
+  const { origin, peers } = config;
+  const metrics = createMetrics('mirror');
+  const tally = createTally(blobs, (error) => logger.warn({ err: error }, 'what is stored could not be counted'));
+  const times = deps.fetchTimes ?? FETCH_TIMES;
+  const fetcher = createBlobFetcher({ blobs, client, logger, metrics, times, stored: tally.add });
+  const server = createBlobServer({ blobs, fetcher, list, origin, peers, logger, metrics });
+  let url = '';
+  const membership = createMembership({
+    origin,
+    client,
+    keys,
+    trust,
+    list,
+    application: () => ({
+      url,
+      private: config.private ?? false,
+      operator: config.operator ?? null,
+      software: deps.software,
+    }),
+    heartbeat: () => ({ url, stored: tally.stored(), failures: server.failures() }),
+    logger,
+    now,
+    times: deps.retryTimes ?? RETRY_TIMES,
+  });
+  const handler = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, metrics, now });
+  const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
+  cleanups.push(() => http.close());
+  // Before the server: whoever waits for a blob is sent back at once.
+  cleanups.push(() => fetcher.close());
+  const port = await http.listen(config.host, config.port);
+  url = config.publicUrl ?? boundUrl(config.host, port);
+  cleanups.push(() => membership.close());
+  await membership.start();
+  return { url, port, hostId: keys.hostId, state: () => membership.state() };
+}
+
+/** Never `localhost`: a mirror's host name must differ from that of every door, and that is the usual door here. */
+function boundUrl(host: string, port: number): string {
+  const name = host === 'localhost' || host === '0.0.0.0' || host === '::' ? '127.0.0.1' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
+}

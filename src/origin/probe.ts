@@ -1,0 +1,138 @@
+/**
+ * Looking at hosts: every few seconds one real request to each approved host that is present, such as a client sends that
+ * followed a redirect, with the whole body compared by its hash. What a host is believed to be rests on this alone.
+ */
+
+import { TooLargeError } from '../core/errors.ts';
+import { sha512Hex } from '../core/hash.ts';
+import type { ProbeResult } from '../core/health.ts';
+import { openHostsList } from '../core/hosts-list.ts';
+import { NOTE_BYTES_MAX } from '../core/limits.ts';
+import type { HttpClient, HttpResponse } from '../io/http-client.ts';
+
+/** A tarball to look for. `size` in bytes. */
+export type ProbeBlob = { readonly sha512: string; readonly size: number };
+export type ProbeTarget = { readonly id: string; readonly url: string };
+
+export type Prober = {
+  start(): void;
+  /** Looks at one host out of turn, unless that is under way. Resolves when its result is recorded. */
+  probeNow(hostId: string): Promise<void>;
+  close(): Promise<void>;
+};
+
+export type ProberDeps = {
+  readonly client: HttpClient;
+  /** Hosts to look at: approved and present. */
+  readonly targets: () => readonly ProbeTarget[];
+  /** Any tarball that the origin holds, lately used and small; null while there is none. */
+  readonly pickBlob: () => ProbeBlob | null;
+  /** A live mark for the blob and the host, as a redirected client has it; null if none can be made. */
+  readonly markFor: (hostId: string, sha512: string) => string | null;
+  /** The key that signs the list of hosts, which every host has: looked at while there is no tarball yet. */
+  readonly hostsVkey: string;
+  readonly logName: string;
+  readonly record: (hostId: string, result: ProbeResult) => void;
+  readonly intervalMs: number;
+};
+
+export const PROBE_INTERVAL_MS = 3_000;
+/** A client would wait longer; but where this is too long, it should not have to. */
+const TOTAL_TIMEOUT_MS = 5_000;
+const RUNNING_MAX = 64;
+
+/** As npm sends them. A host that can tell a probe from a client can be good to probes alone. */
+const CLIENT_HEADERS = {
+  'user-agent': 'npm/11.6.2 node/v24.11.0 linux x64 workspaces/false',
+  accept: '*/*',
+  'accept-encoding': 'gzip,deflate',
+  'npm-auth-type': 'web',
+  'npm-command': 'install',
+};
+
+export function createProber(deps: ProberDeps): Prober {
+  const running = new Map<string, Promise<void>>();
+  const closing = new AbortController();
+  /** Longest ago first; those never looked at are at the front. */
+  const order = new Map<string, number>();
+  let turn = 0;
+  let timer: NodeJS.Timeout | undefined;
+
+  function probe(target: ProbeTarget): Promise<void> {
+    const known = running.get(target.id);
+    if (known) return known;
+    order.set(target.id, ++turn);
+    const probing = probeHost(deps, target, closing.signal)
+      .then((result) => {
+        if (!closing.signal.aborted) deps.record(target.id, result);
+      })
+      .finally(() => running.delete(target.id));
+    running.set(target.id, probing);
+    return probing;
+  }
+
+  function round(): void {
+    const waiting = deps.targets().filter(({ id }) => !running.has(id));
+    waiting.sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0));
+    for (const target of waiting.slice(0, RUNNING_MAX - running.size)) void probe(target);
+  }
+
+  return {
+    start() {
+      timer = setInterval(round, deps.intervalMs);
+      timer.unref();
+    },
+    async probeNow(hostId) {
+      const target = deps.targets().find(({ id }) => id === hostId);
+      if (target && !closing.signal.aborted) await probe(target);
+    },
+    async close() {
+      clearInterval(timer);
+      closing.abort(new Error('the origin is stopping'));
+      await Promise.all(running.values());
+    },
+  };
+}
+
+/** One look at one host. Never rejects: whatever happens is a result. */
+export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
+  const blob = deps.pickBlob();
+  const mark = blob && deps.markFor(target.id, blob.sha512);
+  const path = blob && mark ? `blob/sha512/${blob.sha512}?for=${mark}` : 'hosts';
+  const maxBytes = blob && mark ? blob.size : NOTE_BYTES_MAX;
+  try {
+    const options = { headers: CLIENT_HEADERS, maxBytes, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal };
+    const answer = await deps.client.request(`${target.url}/-/federation/${path}`, options);
+    if (answer.status !== 200) return { kind: 'failed', detail: `status ${answer.status}` };
+    return blob && mark ? judgeBlob(answer, blob) : judgeList(answer, deps);
+  } catch (error) {
+    return failureOf(error);
+  }
+}
+
+function judgeBlob({ body }: HttpResponse, { sha512 }: ProbeBlob): ProbeResult {
+  return { kind: sha512Hex(body) === sha512 ? 'good' : 'wrong-bytes' };
+}
+
+function judgeList({ body }: HttpResponse, { hostsVkey, logName }: ProberDeps): ProbeResult {
+  try {
+    openHostsList(body, hostsVkey, logName);
+    return { kind: 'good' };
+  } catch {
+    return { kind: 'wrong-bytes' };
+  }
+}
+
+function failureOf(error: unknown): ProbeResult {
+  if (error instanceof TooLargeError) return { kind: 'wrong-bytes' };
+  if (isRefusal(error)) return { kind: 'refused' };
+  return { kind: 'failed', detail: error instanceof Error ? error.message : String(error) };
+}
+
+/** A name with several addresses was refused if each of them was. */
+function isRefusal(error: unknown): boolean {
+  const { code, cause, errors } = error as NodeJS.ErrnoException & { cause?: unknown; errors?: unknown[] };
+  if (code === 'ECONNREFUSED') return true;
+  if (errors !== undefined && errors.length > 0) return errors.every(isRefusal);
+  return cause instanceof Error && isRefusal(cause);
+}
