@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { projectRoot } from './folders.ts';
+import { Printed } from './printed.ts';
 import { killGroup } from './run.ts';
 import { tempFolder } from './temp-folder.ts';
 import { readVisits, type Visit } from './visits.ts';
@@ -23,9 +23,6 @@ export interface Running {
   /** `kill -9`; resolves when the process is gone. */
   kill(): Promise<void>;
 }
-
-/** How long a server may take to print an expected line before a test fails with what it printed instead. */
-const patienceMs = 30_000;
 
 /**
  * Starts `open-registry <args>`. It ends with the test at the latest, together with anything it started.
@@ -47,19 +44,18 @@ export async function startCommand(t: Pick<TestContext, 'after'>, args: readonly
 }
 
 function running(child: ChildProcess, visitsFile: string): Running {
-  const printed = watch(child);
-  const running: Running = {
+  const printed = new Printed(child);
+  return {
     ready: async (role, count = 1) => {
       const pattern = new RegExp(`^open-registry ${role} ready (\\S+)`);
       return (await printed.until(pattern, count)).map((match) => match[1]?.replace(/\/$/, '') ?? '');
     },
     line: async (pattern) => (await printed.until(pattern, 1))[0] as RegExpMatchArray,
-    output: printed.all,
+    output: () => printed.all(),
     visits: () => readVisits(visitsFile),
     stop: () => signal(child, 'SIGTERM'),
     kill: async () => void (await signal(child, 'SIGKILL')),
   };
-  return running;
 }
 
 function signal(child: ChildProcess, name: NodeJS.Signals): Promise<number | null> {
@@ -68,57 +64,4 @@ function signal(child: ChildProcess, name: NodeJS.Signals): Promise<number | nul
     child.once('close', resolve);
     child.kill(name);
   });
-}
-
-interface Printed {
-  all(): string;
-  /** The first `count` lines of standard output that match. */
-  until(pattern: RegExp, count: number): Promise<RegExpMatchArray[]>;
-}
-
-function watch(child: ChildProcess): Printed {
-  const lines: string[] = [];
-  const all: string[] = [];
-  const waiting = new Set<() => void>();
-  const notify = () => {
-    for (const look of waiting) look();
-  };
-  child.stderr?.on('data', (chunk) => all.push(String(chunk)));
-  if (child.stdout) {
-    createInterface(child.stdout).on('line', (line) => {
-      lines.push(line);
-      all.push(`${line}\n`);
-      notify();
-    });
-  }
-  child.once('close', notify);
-  child.once('error', (error) => all.push(error.message));
-
-  const until = (pattern: RegExp, count: number) =>
-    new Promise<RegExpMatchArray[]>((resolve, reject) => {
-      const fail = (why: string) => {
-        done();
-        reject(new Error(`no line ${pattern} × ${count}: ${why}\n${all.join('')}`));
-      };
-      const limit = setTimeout(() => fail(`waited ${patienceMs} ms`), patienceMs);
-      const done = () => {
-        clearTimeout(limit);
-        waiting.delete(look);
-      };
-      const look = () => {
-        const matches = matching(lines, pattern);
-        if (matches.length >= count) {
-          done();
-          resolve(matches.slice(0, count));
-        } else if (child.exitCode !== null || child.signalCode !== null)
-          fail(`ended with ${child.exitCode ?? child.signalCode}`);
-      };
-      waiting.add(look);
-      look();
-    });
-  return { all: () => all.join(''), until };
-}
-
-function matching(lines: readonly string[], pattern: RegExp): RegExpMatchArray[] {
-  return lines.map((line) => line.match(pattern)).filter((match) => match !== null);
 }
