@@ -51,6 +51,16 @@ export async function installed(t: TestContext, client: Client, registry: string
   return machine;
 }
 
+/** One attempt to install, which may fail. */
+export async function attempted(
+  t: TestContext,
+  client: Client,
+  registry: string,
+): Promise<{ machine: Machine; outcome: Outcome }> {
+  const machine = await machineFor(t, client, registry);
+  return { machine, outcome: await install(machine) };
+}
+
 async function machineFor(t: TestContext, client: Client, registry: string, lockfile?: string): Promise<Machine> {
   const machine = await createMachine(client, registry, token, lockfile);
   t.after(() => removeMachine(machine));

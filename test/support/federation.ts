@@ -13,29 +13,40 @@ import { carries, type Visit } from './visits.ts';
 export interface Federation {
   readonly upstream: Upstream;
   readonly door: Forwarder;
-  readonly running: Running;
-  readonly originPort: number;
-  readonly mirrorPorts: readonly number[];
+  readonly data: string;
+  running: Running;
+  originPort: number;
+  mirrorPorts: readonly number[];
   /** The next clients come from a network that was not there before. */
   moveOn(): void;
+  /** Starts the servers anew on the same data, after they were stopped or killed; clients find them at the same door. */
+  start(): Promise<void>;
 }
 
 export async function startFederation(t: Pick<TestContext, 'after'>, mirrors = 2): Promise<Federation> {
   const upstream = await startUpstream(t);
   const door = await startForwarder(t);
   const data = join(tempFolder(), 'data');
-  const settings = ['--port', '0', '--mirrors', String(mirrors), '--upstream', upstream.url, '--data', data];
-  const running = await startCommand(t, ['up', ...settings, '--door', `redirect=${door.url}`]);
-  const [origin = ''] = await running.ready('origin');
-  const mirrorPorts = (await running.ready('mirror', mirrors)).map(portOf);
-  const originPort = portOf(origin);
-  let network = 0;
-  const moveOn = () => {
-    network += 1;
-    door.route(originPort, loopbackNetwork(network));
+  const flags = ['--port', '0', '--mirrors', `${mirrors}`, '--upstream', upstream.url, '--data', data];
+  const servers = async () => {
+    const running = await startCommand(t, ['up', ...flags, '--door', `redirect=${door.url}`]);
+    const [origin = ''] = await running.ready('origin');
+    return { running, originPort: portOf(origin), mirrorPorts: (await running.ready('mirror', mirrors)).map(portOf) };
   };
-  moveOn();
-  return { upstream, door, running, originPort, mirrorPorts, moveOn };
+  let network = 0;
+  const federation: Federation = {
+    ...{ upstream, door, data, ...(await servers()) },
+    moveOn: () => {
+      network += 1;
+      door.route(federation.originPort, loopbackNetwork(network));
+    },
+    start: async () => {
+      Object.assign(federation, await servers());
+      federation.moveOn();
+    },
+  };
+  federation.moveOn();
+  return federation;
 }
 
 /**

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { projectRoot } from './folders.ts';
 import { Printed } from './printed.ts';
-import { killGroup } from './run.ts';
+import { killGroup, type Outcome, run } from './run.ts';
 import { tempFolder } from './temp-folder.ts';
 import { readVisits, type Visit } from './visits.ts';
 
@@ -41,6 +41,13 @@ export async function startCommand(t: Pick<TestContext, 'after'>, args: readonly
   });
   t.after(() => killGroup(child));
   return running(child, visitsFile);
+}
+
+/** Runs a command of the command line to its end. */
+export function runCommand(args: readonly string[]): Promise<Outcome> {
+  const cwd = tempFolder();
+  const env = { PATH: process.env.PATH, HOME: cwd };
+  return run(process.execPath, [join(projectRoot, 'src/cli/main.ts'), ...args], { cwd, env });
 }
 
 function running(child: ChildProcess, visitsFile: string): Running {
