@@ -132,7 +132,7 @@ export function createUpstream({ registry, tarballOrigins, client, via }: Upstre
         (answer) => answer.status,
         () => null,
       );
-      if (status === 508) throw errorOf(508, options.what);
+      if (status === 508) throw statusError(508, options.what);
     },
   };
 }
@@ -157,7 +157,7 @@ async function openTarball(
     return { size: told['content-length'] === undefined ? null : Number(told['content-length']), body };
   body.destroy();
   if (status === 404 || status === 410) return null;
-  throw errorOf(status, what);
+  throw statusError(status, what);
 }
 
 /** `@scope%2fname`, the spelling that every registry understands. */
@@ -186,7 +186,7 @@ function isMissing({ status }: HttpResponse): boolean {
  * 200 and must not be taken for metadata.
  */
 function documentOf({ status, headers, body }: HttpResponse, what: string): Uint8Array {
-  if (status !== 200) throw errorOf(status, what);
+  if (status !== 200) throw statusError(status, what);
   const type = headers['content-type'];
   if (type !== undefined && !/\bjson\b/i.test(type)) {
     throw new UpstreamError({ what, reason: `it answered ${type.slice(0, 80)} in place of JSON` });
@@ -199,7 +199,8 @@ function documentOf({ status, headers, body }: HttpResponse, what: string): Uint
   return body;
 }
 
-function errorOf(status: number, what: string): UpstreamError {
+/** The error for a status that is no answer. */
+export function statusError(status: number, what: string): UpstreamError {
   return new UpstreamError({ what, reason: REASONS[status] ?? `it answered with status ${status}` });
 }
 
