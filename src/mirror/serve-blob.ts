@@ -96,7 +96,7 @@ export function createBlobServer(deps: {
     const location = list && bounceUrl(list, { doorId, sha512: id.hex, mark });
     if (!location) throw new NotFoundError('this mirror can’t get the blob, and knows no door to send you back to');
     deps.metrics.counter('mirror_bounces_total', 'Clients sent back to their door').inc();
-    return { status: 302, headers: { location, 'cache-control': CACHE.noStore }, body: null };
+    return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
   return {

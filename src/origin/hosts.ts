@@ -2,15 +2,13 @@
  * The hosts of this origin as everything else sees them: who is admitted (host-register), who is there (presence), who is
  * well (probe), what is published of them (host-list-publisher) and who hears of it (feeds).
  */
-import { fromBase64 } from '../core/bytes.ts';
 import { type Door, hostnameOf } from '../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../core/errors.ts';
 import { type Health, healthAfter, newHealth, type ProbeResult } from '../core/health.ts';
 import { listedDoors } from '../core/hosts-list.ts';
-import { MARK_LIFE_MS, makeMark, markKey } from '../core/mark.ts';
 import { type Application, type ApplyAnswer, type Heartbeat, parseHostKey } from '../core/membership.ts';
 import type { HostView } from '../core/selection.ts';
-import { evictionOf, type HostRows, type Standing, standingOf } from '../core/standing.ts';
+import { type HostRows, type Standing, standingOf } from '../core/standing.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
@@ -19,7 +17,9 @@ import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
 import { createFeeds, type Feed } from './feeds.ts';
 import { createHostListPublisher, type HostListPublisher, type PublishedList } from './host-list-publisher.ts';
+import { createMarkMaker, type MarkMaker } from './host-marks.ts';
 import { type HostRegister, openHostRegister } from './host-register.ts';
+import { type HostListing, type HostSigns, listingOf, viewOf } from './host-views.ts';
 import type { Journal } from './journal.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
@@ -44,23 +44,6 @@ export type HostsDeps = {
   readonly monotonic?: () => number;
   readonly heartbeatSeconds?: number;
   readonly probeIntervalMs?: number;
-};
-
-/** A host as an admin sees it. Times in unix ms. */
-export type HostListing = {
-  readonly id: string;
-  readonly url: string;
-  readonly standing: Standing;
-  /** Why it was suspended or evicted, or why it is not healthy; null if there is nothing to say. */
-  readonly reason: string | null;
-  readonly private: boolean;
-  readonly present: boolean;
-  readonly healthy: boolean;
-  readonly operator: string | null;
-  readonly software: string | null;
-  readonly applied: number;
-  /** What it said last of itself. */
-  readonly heartbeat: Heartbeat | null;
 };
 
 export type Hosts = {
@@ -110,7 +93,7 @@ class OriginHosts implements Hosts {
   readonly #publishing = new Serial();
   readonly #health = new Map<string, Health>();
   readonly #heartbeats = new Map<string, Heartbeat>();
-  readonly #markKeys = new Map<string, Uint8Array>();
+  readonly #marks: MarkMaker;
   #register!: HostRegister;
   #publisher!: HostListPublisher;
   #started = false;
@@ -121,6 +104,7 @@ class OriginHosts implements Hosts {
     this.#now = deps.now ?? Date.now;
     this.#monotonic = deps.monotonic ?? (() => performance.now());
     this.#heartbeatSeconds = deps.heartbeatSeconds ?? HEARTBEAT_SECONDS;
+    this.#marks = createMarkMaker(deps.keys, this.#now);
     const changed = (hostId: string) => this.#presenceChanged(hostId);
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
     this.#prober = createProber({
@@ -164,7 +148,7 @@ class OriginHosts implements Hosts {
   }
 
   async apply(application: Application, network: string): Promise<ApplyAnswer> {
-    this.#checkExchangeKey(application);
+    this.#marks.checkExchangeKey(application.exchange);
     const { hostId } = parseHostKey(application.key);
     const before = this.#standingOf(hostId);
     const standing = await this.#register.apply(application, network);
@@ -190,12 +174,12 @@ class OriginHosts implements Hosts {
   }
 
   list(): HostListing[] {
-    return [...this.#register.all()].map(([id, rows]) => this.#listingOf(id, rows));
+    return [...this.#register.all()].map(([id, rows]) => listingOf(id, rows, this.#signsOf(id)));
   }
 
   views(): readonly HostView[] {
     if (!this.#views || this.#monotonic() > this.#views.untilMs) {
-      const hosts = [...this.#register.all()].map(([id, rows]) => this.#viewOf(id, rows));
+      const hosts = [...this.#register.all()].map(([id, rows]) => viewOf(id, rows, this.#signsOf(id)));
       this.#views = { hosts, untilMs: this.#presence.nextEndMs() };
     }
     return this.#views.hosts;
@@ -208,9 +192,7 @@ class OriginHosts implements Hosts {
 
   markFor(hostId: string, doorId: string, sha512: string): string | null {
     const rows = this.#register.get(hostId);
-    if (!rows) return null;
-    const expires = this.#now() + MARK_LIFE_MS;
-    return makeMark({ sha512, hostId, doorId, expires }, this.#deps.keys.markSecret, this.#markKeyOf(rows));
+    return rows && this.#marks.make({ hostId, doorId, sha512, exchange: rows.application.exchange });
   }
 
   heartbeat(hostId: string, heartbeat: Heartbeat): void {
@@ -294,63 +276,14 @@ class OriginHosts implements Hosts {
     return this.#health.get(hostId) ?? newHealth(this.#now());
   }
 
-  #markKeyOf({ application }: HostRows): Uint8Array {
-    const known = this.#markKeys.get(application.exchange);
-    if (known) return known;
-    const secret = this.#deps.keys.exchange.exchangeSecret(fromBase64(application.exchange));
-    const key = markKey(secret, this.#deps.keys.logName);
-    if (this.#markKeys.size >= MARK_KEYS_MAX) this.#markKeys.clear();
-    this.#markKeys.set(application.exchange, key);
-    return key;
-  }
-
-  /** A point of low order would make the shared key known to everyone. */
-  #checkExchangeKey({ exchange }: Application): void {
-    try {
-      this.#deps.keys.exchange.exchangeSecret(fromBase64(exchange));
-    } catch (cause) {
-      throw new BadRequestError('"exchange" is not a usable X25519 key', { cause });
-    }
-  }
-
   #someDoor(): string {
     const { doors, port } = this.#deps.doors();
     return listedDoors(doors, port)[0]?.id ?? '00000000';
   }
 
-  #viewOf(id: string, rows: HostRows): HostView {
-    const { url, private: hidden } = rows.application;
-    const { hostname, protocol } = new URL(url);
-    const health = this.#healthOf(id);
-    const view = {
-      id,
-      url,
-      hostname,
-      scheme: protocol === 'https:' ? ('https' as const) : ('http' as const),
-      present: this.#presence.isPresent(id),
-      healthy: health.healthy,
-      approved: standingOf(rows) === 'approved',
-      private: hidden,
-    };
-    return health.reason === null ? view : { ...view, reason: health.reason };
-  }
-
-  #listingOf(id: string, rows: HostRows): HostListing {
-    const { url, private: hidden, operator, software, applied } = rows.application;
-    const health = this.#healthOf(id);
-    return {
-      id,
-      url,
-      standing: standingOf(rows),
-      reason: evictionOf(rows) ?? rows.suspension?.reason ?? health.reason,
-      private: hidden,
-      present: this.#presence.isPresent(id),
-      healthy: health.healthy,
-      operator,
-      software,
-      applied,
-      heartbeat: this.#heartbeats.get(id) ?? null,
-    };
+  #signsOf(id: string): HostSigns {
+    const heartbeat = this.#heartbeats.get(id) ?? null;
+    return { present: this.#presence.isPresent(id), health: this.#healthOf(id), heartbeat };
   }
 
   #count(gauge: { set(labels: { state: string }, value: number): void }): void {
@@ -362,6 +295,3 @@ class OriginHosts implements Hosts {
     gauge.set({ state: 'healthy' }, approved.filter(({ present, healthy }) => present && healthy).length);
   }
 }
-
-/** Keys are derived anew when asked for again, so forgetting them is harmless. */
-const MARK_KEYS_MAX = 10_000;
