@@ -5,6 +5,7 @@
  * one flight per package however many clients wait; where that fails, what is known is served, marked stale.
  */
 import { NotFoundError, TooManyRequestsError, UpstreamError, WithdrawnError } from '../core/errors.ts';
+import { namePattern } from '../core/package-name.ts';
 import type { VersionRow } from '../core/tables.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import type { Freshness } from './freshness.ts';
@@ -55,7 +56,7 @@ export function createLearner(deps: {
   const { index, intake, freshness, options, now } = deps;
   const flights = new Map<string, Promise<unknown>>();
   const budget = new TokenBuckets({ burst: LEARN_BURST, perSecond: LEARN_PER_SECOND });
-  const isNeverAsked = matcher(options.neverAsk);
+  const neverAsked = options.neverAsk.map(namePattern);
 
   function fly(key: string, network: string, task: () => Promise<void>): Promise<unknown> {
     const running = flights.get(key);
@@ -144,7 +145,7 @@ export function createLearner(deps: {
   }
 
   function refuseIfNeverAsked(name: string): void {
-    if (isNeverAsked(name))
+    if (neverAsked.some((matches) => matches(name)))
       throw new NotFoundError(`${name} is not in this registry, and its upstream is never asked for it`);
   }
 }
@@ -167,13 +168,4 @@ async function isLate(flight: Promise<unknown>, patienceMs: number): Promise<boo
     clearTimeout(timer);
     flight.catch(() => undefined);
   }
-}
-
-/** Matches names against patterns in which `*` stands for any run of characters. */
-function matcher(patterns: readonly string[]): (name: string) => boolean {
-  const expressions = patterns.map((pattern) => {
-    const parts = pattern.split('*').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
-    return new RegExp(`^${parts.join('.*')}$`, 'u');
-  });
-  return (name) => expressions.some((expression) => expression.test(name));
 }

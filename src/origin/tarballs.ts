@@ -5,13 +5,15 @@
  * Order: the tarball is durable in the store, then its chunk list, then the `measured` entry (the commit point). A crash
  * before it leaves a tarball that is measured when it is fetched or asked for again.
  */
-import { chunkRoot } from '../core/chunks.ts';
+
 import { toHex } from '../core/bytes.ts';
-import { IntegrityError, NotFoundError } from '../core/errors.ts';
+import { chunkRoot } from '../core/chunks.ts';
+import { IntegrityError, NotFoundError, UpstreamError, WithdrawnError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import { type MeasuredRow, versionKey } from '../core/tables.ts';
+import type { ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Upstream } from '../io/upstream.ts';
@@ -26,6 +28,12 @@ export type Tarballs = {
   find(sha512: string): Promise<TarballRef | null>;
   /** The sha512 by which a pinned tarball is stored; null while a weaker pin was not measured. */
   sha512Of(pinned: PinnedHash): Promise<string | null>;
+  /**
+   * A tarball by its sha512, for hosts and for clients that a host sent back: fetched first if it must be; null for a hash
+   * that the index doesn't know.
+   * @throws WithdrawnError, and as `fetch`
+   */
+  byHash(sha512: string): Promise<ReadableBlob | null>;
   /** Stored, or streaming in from the upstream. */
   isHeld(pinned: PinnedHash): Promise<boolean>;
   /**
@@ -76,7 +84,10 @@ export function createTarballs(deps: {
     const expected = { algorithm: pinned.algorithm, hex: pinned.hex };
     const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
     try {
-      const stored = await store.putStream(expected, await upstream.tarball(url), limits);
+      const answer = await upstream.tarball(url);
+      if (!answer)
+        throw new UpstreamError({ what: `${ref.name}@${ref.version}`, reason: 'the upstream has no such tarball' });
+      const stored = await store.putStream(expected, answer.body, limits);
       deps.step?.('tarball:stored');
       await measure(pinned, stored);
       return stored.sha512;
@@ -141,26 +152,45 @@ export function createTarballs(deps: {
   const isStored = async (sha512: string | null): Promise<boolean> =>
     sha512 !== null && store.has({ algorithm: 'sha512', hex: sha512 });
 
+  async function find(sha512: string): Promise<TarballRef | null> {
+    const direct = await metadata.get('pinned', `sha512:${sha512}`);
+    if (direct) return { pinned: { algorithm: 'sha512', hex: sha512 }, ...direct };
+    const content = await metadata.get('content', sha512);
+    const weaker = content && (await metadata.get('pinned', content.pinned));
+    return content && weaker ? { pinned: parsePinned(content.pinned), ...weaker } : null;
+  }
+
+  async function fetch(ref: TarballRef): Promise<string> {
+    const known = await sha512Of(ref.pinned);
+    const stored = known !== null && (await isStored(known));
+    const sha512 = stored ? known : await fly(ref);
+    if (stored && !measured.has(known)) await measureStored(ref.pinned, known);
+    await remember(sha512);
+    return sha512;
+  }
+
   return {
     sha512Of,
-    async find(sha512) {
-      const direct = await metadata.get('pinned', `sha512:${sha512}`);
-      if (direct) return { pinned: { algorithm: 'sha512', hex: sha512 }, ...direct };
-      const content = await metadata.get('content', sha512);
-      const weaker = content && (await metadata.get('pinned', content.pinned));
-      return content && weaker ? { pinned: parsePinned(content.pinned), ...weaker } : null;
+    find,
+    async byHash(sha512) {
+      const ref = await find(sha512);
+      if (!ref) return null;
+      const row = await metadata.get('version', versionKey(ref.name, ref.version));
+      if (row?.state === 'withdrawn') {
+        const subject = `${ref.name}@${ref.version}`;
+        throw new WithdrawnError({ subject, reason: row.reason ?? 'withdrawn by the upstream' });
+      }
+      await fetch(ref);
+      const id = { algorithm: 'sha512', hex: sha512 } as const;
+      const size = await store.size(id);
+      return size === null
+        ? null
+        : { size, open: async (range) => (await store.open(id, range))?.body ?? goneWhileServed(sha512) };
     },
     async isHeld(pinned) {
       return flights.has(formatPinned(pinned)) || isStored(await sha512Of(pinned));
     },
-    async fetch(ref) {
-      const known = await sha512Of(ref.pinned);
-      const stored = known !== null && (await isStored(known));
-      const sha512 = stored ? known : await fly(ref);
-      if (stored && !measured.has(known)) await measureStored(ref.pinned, known);
-      await remember(sha512);
-      return sha512;
-    },
+    fetch,
     open: (sha512, range) => store.open({ algorithm: 'sha512', hex: sha512 }, range),
     size: (sha512) => store.size({ algorithm: 'sha512', hex: sha512 }),
     recent() {
@@ -172,4 +202,9 @@ export function createTarballs(deps: {
       await Promise.allSettled(background);
     },
   };
+}
+
+/** Removed between the look at it and the reading of it. */
+function goneWhileServed(sha512: string): never {
+  throw new Error(`the tarball sha512 ${sha512} left the store while it was served`);
 }

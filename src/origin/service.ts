@@ -1,0 +1,271 @@
+/**
+ * The origin: metadata authority of a registry. Follows an upstream, orders all changes in its journal, keeps the hosts
+ * that serve tarballs for it, and answers clients at its doors.
+ */
+import { setTimeout } from 'node:timers/promises';
+import type { Door } from '../core/door.ts';
+import { UsageError } from '../core/errors.ts';
+import { CACHE } from '../core/http-semantics.ts';
+import { RepeatWindow } from '../core/repeats.ts';
+import type { SelectHost } from '../core/selection.ts';
+import { change } from '../core/tables.ts';
+import { serveAdmin } from '../io/admin-socket.ts';
+import { openDataDir } from '../io/data-dir.ts';
+import { createHttpClient, type HttpClientOptions } from '../io/http-client.ts';
+import { type Answer, createHttpServer, jsonAnswer, newVia } from '../io/http-server.ts';
+import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
+import type { Logger } from '../io/logger.ts';
+import type { MetadataStore } from '../io/metadata-store.ts';
+import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { type OriginStores, openOriginStores } from '../io/stores.ts';
+import { createUpstream, type Upstream } from '../io/upstream.ts';
+import { verifyStores } from '../io/verify-stores.ts';
+import { createAdminHandler } from './admin.ts';
+import { createFederationRoutes } from './federation-routes.ts';
+import { createHome } from './home.ts';
+import { createHosts, type Hosts } from './hosts.ts';
+import { createNpmHandler } from './npm-routes.ts';
+import { createPassthrough } from './passthrough.ts';
+import { openRegistry, type Registry, type Step } from './registry.ts';
+import { routePage } from './route-page.ts';
+import { createTarballAnswers } from './tarball-answer.ts';
+
+export type OriginConfig = {
+  /** Data directory. */
+  readonly data: string;
+  /** 0 picks a free port. */
+  readonly port: number;
+  /** Address or name to bind to; `localhost` means both loopback addresses. */
+  readonly host: string;
+  /** Base URL of the upstream registry; null means the one that this data directory follows, or the default. */
+  readonly upstream: string | null;
+  readonly doors: readonly Door[];
+  /** CIDRs of proxies whose `X-Forwarded-For` is believed. */
+  readonly trustProxy: readonly string[];
+  /** Names that are answered 404 without asking the upstream: `name`, `@scope/*`. */
+  readonly neverAsk: readonly string[];
+  /** Origins, besides the upstream's own, that its tarballs may be fetched from. */
+  readonly upstreamTarballs: readonly string[];
+  /** Hosts may have private and loopback addresses. */
+  readonly allowPrivate: boolean;
+  /** Ids of clients that are sent to hosts although nothing shows that they verify. */
+  readonly redirectUnverified: readonly string[];
+  readonly freshnessMs: number;
+};
+
+export type OriginDeps = {
+  readonly logger: Logger;
+  /** Version of this software. */
+  readonly version: string;
+  /** Chooses among the hosts that are fit to serve a client. */
+  readonly select: SelectHost;
+  /** What a first start without an upstream follows: the registry of the user's npm configuration. */
+  readonly defaultUpstream: string;
+  /** Hosts of the same operator on the same machine, approved as soon as they apply. */
+  readonly isOwnHost?: (hostId: string) => boolean;
+  /** Proxies and certificates for reaching the upstream. */
+  readonly http?: Partial<HttpClientOptions>;
+  /** Told of each step at which a crash would leave something half done. */
+  readonly step?: (step: Step) => void;
+};
+
+export type RunningOrigin = {
+  /** URL of the default door. */
+  readonly url: string;
+  readonly port: number;
+  readonly upstream: string;
+  /** Verifier key of the log key. */
+  readonly vkey: string;
+  /** The root key's file, which should be taken offline; null once it was. */
+  readonly rootKeyFile: string | null;
+  readonly hosts: Pick<Hosts, 'approve' | 'list'>;
+  /** Lets answers finish, then what is being fetched and written, then frees the data directory. */
+  close(): Promise<void>;
+};
+
+type Cleanup = () => Promise<unknown>;
+
+/**
+ * Starts an origin; resolves when it answers.
+ * @throws UsageError, ConflictError for a data directory or a configuration that can't be run
+ */
+export async function startOrigin(config: OriginConfig, deps: OriginDeps): Promise<RunningOrigin> {
+  const cleanups: Cleanup[] = [];
+  const close = async (): Promise<void> => {
+    for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
+  };
+  try {
+    const parts = await openParts(config, deps, cleanups);
+    return { ...(await serve(config, deps, parts, cleanups)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+type Parts = {
+  dir: string;
+  stores: OriginStores;
+  keys: OriginKeys;
+  upstream: Upstream;
+  registry: Registry;
+  metrics: Metrics;
+  via: string;
+  now: () => number;
+};
+
+async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Cleanup[]): Promise<Parts> {
+  const { logger } = deps;
+  const { dir, close } = await openDataDir(config.data, 'origin');
+  cleanups.push(close);
+  const stores = await openOriginStores(dir);
+  cleanups.push(() => stores.close());
+  const keys = await openOriginKeys(dir);
+  const metrics = createMetrics('origin');
+  const via = newVia();
+  const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
+  cleanups.push(() => client.close());
+  const registryUrl = await settleUpstream(stores.metadata, config.upstream, deps);
+  const upstream = createUpstream({ registry: registryUrl, tarballOrigins: config.upstreamTarballs, client, via });
+  const now = monotonicNow();
+  const { freshnessMs, neverAsk } = config;
+  const step = deps.step ?? (() => undefined);
+  const registry = await openRegistry({ dir, stores, upstream, freshnessMs, neverAsk, logger, metrics, now, step });
+  cleanups.push(() => registry.idle());
+  return { dir, stores, keys, upstream, registry, metrics, via, now };
+}
+
+async function serve(
+  config: OriginConfig,
+  deps: OriginDeps,
+  parts: Parts,
+  cleanups: Cleanup[],
+): Promise<Omit<RunningOrigin, 'close'>> {
+  const { logger } = deps;
+  const { stores, keys, upstream, registry, metrics, via, now } = parts;
+  let port = 0;
+  const doors = () => ({ doors: config.doors, port });
+  const hostClient = createHttpClient({ userAgent: userAgent(deps), allowPrivate: config.allowPrivate });
+  cleanups.push(() => hostClient.close());
+  const hosts = await createHosts({
+    store: stores.metadata,
+    journal: registry.journal,
+    keys,
+    doors,
+    allowPrivate: config.allowPrivate,
+    client: hostClient,
+    pickBlob: () => registry.tarballs.recent(),
+    logger,
+    metrics,
+    now,
+  });
+  cleanups.push(() => hosts.close());
+  const repeats = new RepeatWindow();
+  const tarballs = createTarballAnswers({
+    ...registry,
+    hosts,
+    repeats,
+    select: deps.select,
+    redirectUnverified: config.redirectUnverified,
+    metrics,
+    now,
+  });
+  const federation = createFederationRoutes({
+    hosts: withOwnHosts(hosts, deps.isOwnHost ?? (() => false)),
+    keys,
+    blobs: stores.blobs,
+    openTarball: (sha512) => registry.tarballs.byHash(sha512),
+    spend: (network, bytes) => repeats.spend(network, bytes, now()),
+    avoid: (network, hostId) => repeats.avoid(network, hostId, now()),
+    metrics,
+    now,
+  });
+  const server = createHttpServer({
+    role: 'origin',
+    logger,
+    metrics,
+    trustProxy: config.trustProxy,
+    via,
+    handler: createNpmHandler({
+      ...registry,
+      blobs: stores.blobs,
+      tarballs,
+      doors,
+      passthrough: createPassthrough({ upstream }),
+      federation: (incoming, path, query, door) =>
+        path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
+      home: createHome({ hosts, journal: registry.journal, version: deps.version }),
+      healthz: async () => health(registry, hosts),
+      metrics: () => metricsAnswer(metrics),
+    }),
+  });
+  cleanups.push(() => server.close());
+  port = await server.listen(config.host, config.port);
+  await refuseOurselves(upstream, logger);
+  await hosts.start();
+  const admin = await serveAdmin(
+    parts.dir,
+    createAdminHandler({ hosts, incidents: registry.incidents, verify: () => verifyStores(stores) }),
+  );
+  cleanups.push(() => admin.close());
+  const url = config.doors[0]?.url ?? `http://localhost:${port}`;
+  logger.info({ url, port, upstream: upstream.registry, entries: registry.journal.size() }, 'origin ready');
+  return { url, port, upstream: upstream.registry, vkey: keys.log.vkey, rootKeyFile: keys.rootKeyFile, hosts };
+}
+
+function withOwnHosts(hosts: Hosts, isOwn: (hostId: string) => boolean): Hosts {
+  const apply: Hosts['apply'] = async (application, network) => {
+    const answer = await hosts.apply(application, network);
+    if (answer.status !== 'pending' || !isOwn(answer.host)) return answer;
+    await hosts.approve(answer.host);
+    return hosts.apply(application, network);
+  };
+  return { ...hosts, apply };
+}
+
+/** How long a start waits for an upstream to show that it is this very server; it would answer at once. */
+const SELF_CHECK_MS = 300;
+
+async function refuseOurselves(upstream: Upstream, logger: Logger): Promise<void> {
+  const check = upstream.refuseOurselves();
+  check.catch((err) => logger.error({ err }, 'the upstream is this very registry; nothing can be learned'));
+  await Promise.race([check, setTimeout(SELF_CHECK_MS)]);
+}
+
+const userAgent = ({ version }: OriginDeps): string => `open-registry/${version}`;
+
+const UPSTREAM = 'upstream';
+
+/** The upstream is settled at the first start, so that a changed npm configuration doesn't change what is followed. */
+async function settleUpstream(metadata: MetadataStore, given: string | null, deps: OriginDeps): Promise<string> {
+  const stored = (await metadata.get('setting', UPSTREAM))?.value ?? null;
+  const chosen = (given ?? stored ?? deps.defaultUpstream).replace(/\/+$/, '');
+  if (!/^https?:\/\//.test(chosen))
+    throw new UsageError(`the upstream ${JSON.stringify(chosen)} is not an http or https URL`);
+  if (stored !== null && stored !== chosen) {
+    deps.logger.warn(
+      { before: stored, now: chosen },
+      'following another upstream than before; everything pinned stays',
+    );
+  }
+  if (stored !== chosen) await metadata.write([change('setting', UPSTREAM, { value: chosen })]);
+  return chosen;
+}
+
+/** Unix ms that a correction of the machine's clock does not move: what is due and what repeats must not jump. */
+function monotonicNow(): () => number {
+  const start = Date.now() - performance.now();
+  return () => Math.floor(start + performance.now());
+}
+
+function health(registry: Registry, hosts: Hosts): Answer {
+  const views = hosts.views();
+  const fit = views.filter((host) => host.approved && host.present && host.healthy).length;
+  const facts = { status: 'ok', role: 'origin', entries: registry.journal.size(), hosts: { known: views.length, fit } };
+  return jsonAnswer(200, facts, { 'cache-control': CACHE.noStore });
+}
+
+async function metricsAnswer(metrics: Metrics): Promise<Answer> {
+  const { contentType, body } = await metrics.page();
+  return { status: 200, headers: { 'content-type': contentType, 'cache-control': CACHE.noStore }, body };
+}
