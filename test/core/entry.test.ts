@@ -9,7 +9,7 @@ import { sha256 } from '../../src/core/hash.ts';
 import { ENTRY_BYTES_MAX } from '../../src/core/limits.ts';
 import { leafHash, rootHash } from '../../src/core/merkle.ts';
 import { formatVkey, hostIdOf } from '../../src/core/note.ts';
-import { count, hex, pinned, record, version, visible } from '../support/arbitrary.ts';
+import { codePoint, count, hex, pinned, record, version, visible } from '../support/arbitrary.ts';
 import { assertOneForm } from '../support/one-form.ts';
 import { protocolExamples, protocolText } from '../support/protocol-examples.ts';
 
@@ -17,7 +17,7 @@ const examples = protocolExamples('entry');
 
 const name = visible(214);
 const token = visible(256);
-const reason = fc.string({ unit: 'binary', maxLength: 100 }).map(asReason);
+const reason = fc.string({ unit: codePoint, maxLength: 100 }).map(asReason);
 const identity = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((publicKey) => {
   const host = hostIdOf(publicKey);
   return { host, key: formatVkey(`host/${host}`, publicKey) };

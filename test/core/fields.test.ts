@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { asReason, fileField, nameField, number, orDash, reasonField, serverUrlField } from '../../src/core/fields.ts';
+import { codePoint } from '../support/arbitrary.ts';
 
 const accepted = [
   [number, ['0', '7', '10', '9007199254740991']],
@@ -65,7 +66,7 @@ test('a dash is null, and nothing else is', () => {
 
 test('any text becomes a reason, and a reason stays what it is', () => {
   fc.assert(
-    fc.property(fc.string({ unit: 'binary', maxLength: 1_200, size: 'max' }), (text) => {
+    fc.property(fc.string({ unit: codePoint, maxLength: 1_200, size: 'max' }), (text) => {
       const reason = asReason(text);
       assert.equal(reasonField.read(reason), reason);
       assert.equal(asReason(reason), reason);

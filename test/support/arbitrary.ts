@@ -5,6 +5,11 @@ export function hex(digits: number): fc.Arbitrary<string> {
   return fc.string({ unit: fc.constantFrom(...'0123456789abcdef'), minLength: digits, maxLength: digits });
 }
 
+/** Any code point, control characters and all planes, but not half of a surrogate pair. */
+export const codePoint = fc
+  .oneof(fc.nat(0x7f), fc.nat(0xd7ff), fc.integer({ min: 0xe000, max: 0x10ffff }))
+  .map((point) => String.fromCodePoint(point));
+
 /** 1 to `lengthMax` visible ASCII characters. */
 export function visible(lengthMax: number): fc.Arbitrary<string> {
   const characters = Array.from({ length: 94 }, (_, at) => String.fromCharCode(0x21 + at));
