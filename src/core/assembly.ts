@@ -5,7 +5,7 @@
 
 import { concat, equal, utf8 } from './bytes.ts';
 import type { VersionEntry } from './head.ts';
-import { readMembers, readString, skipValue } from './json-scan.ts';
+import { ObjectCursor, readMembers, readString, skipValue } from './json-scan.ts';
 import type { RawMember } from './packument-split.ts';
 
 /** `full` is what the upstream says; `abbreviated` is what an install needs, and `time`. */
@@ -30,6 +30,7 @@ export type FormPart =
 const NOTHING = new Uint8Array(0);
 const COMMA = utf8(',');
 const TIME = utf8('"time":');
+const MODIFIED = utf8('"modified":');
 const CLOSE = utf8('}');
 
 /** Members of `time` that are not of a version; they come first. */
@@ -114,9 +115,19 @@ function timeMember(time: ReadonlyMap<string, string>, versions: readonly string
 /** `modified`, for clients that look for it in this form, and the whole `time`. */
 function abbreviatedTop(top: Uint8Array): Uint8Array {
   if (!hasTime(top)) return NOTHING;
+  const modified = modifiedIn(top);
   const kept = top.subarray(0, skipValue(top, TIME.length));
-  const modified = topTime(top)?.get('modified');
-  return modified === undefined ? kept : join([utf8(`"modified":${JSON.stringify(modified)}`), kept]);
+  return modified === null ? kept : join([concat([MODIFIED, modified]), kept]);
+}
+
+/** The value of `modified` in the member `time`, as it stands there: before all times of versions. */
+function modifiedIn(top: Uint8Array): Uint8Array | null {
+  const cursor = new ObjectCursor(top, TIME.length);
+  for (let member = cursor.next(); member && PACKAGE_TIMES.includes(member.key); member = cursor.next()) {
+    cursor.at = skipValue(top, member.valueStart);
+    if (member.key === 'modified') return top.subarray(member.valueStart, cursor.at);
+  }
+  return null;
 }
 
 /** `buildTop` puts it first and spells it one way, so nothing after it has to be looked at. */

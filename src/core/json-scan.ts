@@ -193,16 +193,18 @@ export class ObjectCursor {
 
 /**
  * All members of the object that starts at `at`, by name, in one go; `end` is the offset after the object.
- * @throws MalformedError if it is no object, has a member twice or is too deep
+ * @throws MalformedError if it is no object, has a member twice, too many members or too many levels
  */
 export function readMembers(
   bytes: Uint8Array,
   at: number,
   depthMax: number = JSON_DEPTH_MAX,
+  countMax: number = Number.POSITIVE_INFINITY,
 ): { members: Map<string, Member>; end: number } {
   const cursor = new ObjectCursor(bytes, at);
   const members = new Map<string, Member>();
   for (let member = cursor.next(); member !== null; member = cursor.next()) {
+    if (members.size >= countMax) throw token.malformed(member.keyStart, `more than ${countMax} members`);
     cursor.at = skipValue(bytes, member.valueStart, depthMax - 1);
     members.set(member.key, { ...member, valueEnd: cursor.at });
   }

@@ -30,7 +30,8 @@ export type TakenManifest = Abbreviated & {
   readonly file: string;
   /** Null if `dist` has no hash that can be used. */
   readonly pinned: PinnedHash | null;
-  readonly pins: Pins;
+  /** `dist` as parsed, with the upstream's URL in it. */
+  readonly dist: Readonly<Record<string, unknown>>;
   readonly signatures: UpstreamSignature[];
   readonly integrity: string | null;
 };
@@ -81,6 +82,9 @@ export const ABBREVIATED_MEMBERS: ReadonlySet<string> = new Set([
 
 const INSTALL_SCRIPTS = ['preinstall', 'install', 'postinstall'];
 
+/** Real ones have well below a hundred; without a bound, millions of empty members would hold everybody up. */
+const MEMBERS_MAX = 1_000;
+
 const START = utf8('{');
 const COMMA = utf8(',');
 const END = utf8('}');
@@ -104,8 +108,8 @@ export function takeManifest(bytes: Uint8Array, name: string, version: string): 
   checkIdentity(located, name, version);
   const url = locateTarballUrl(located);
   const gap = { start: url.valueStart + 1, end: url.valueEnd - 1 };
-  const tarballUrl = String(valueIn(bytes, url));
   const dist = asObject(read(located, 'dist'));
+  const tarballUrl = String(dist.tarball);
   return {
     manifest: cutOut(bytes, gap.start, gap.end - gap.start),
     cut: gap.start,
@@ -113,7 +117,7 @@ export function takeManifest(bytes: Uint8Array, name: string, version: string): 
     tarballUrl,
     file: fileOf(tarballUrl, name, version),
     pinned: pinnedHashOf(dist),
-    pins: pinsOf(located),
+    dist,
     signatures: signaturesOf(dist.signatures),
     integrity: typeof dist.integrity === 'string' ? dist.integrity : null,
   };
@@ -126,12 +130,21 @@ export function takeManifest(bytes: Uint8Array, name: string, version: string): 
  * @throws MalformedError if the blob is not a manifest
  */
 export function abbreviate(manifest: Uint8Array, cut: number): Abbreviated {
-  return abbreviateLocated(locate(manifest), { start: cut, end: cut });
+  const located = locate(manifest);
+  if (!located.members.has('dist')) throw malformed('it has no dist object');
+  return abbreviateLocated(located, { start: cut, end: cut });
 }
 
-/** The pins of a manifest blob, the same as when it was taken. */
+/**
+ * What a manifest or manifest blob pins, as parsed values.
+ * @throws MalformedError if it is no JSON object
+ */
 export function readPins(manifest: Uint8Array): Pins {
-  return pinsOf(locate(manifest));
+  const located = locate(manifest);
+  const pins = PINNED_MEMBERS.filter((key) => located.members.has(key)).map((key) => [key, read(located, key)]);
+  const { bin } = asObject(read(located, 'directories'));
+  if (bin !== undefined) pins.push(['directories.bin', bin]);
+  return Object.fromEntries(pins);
 }
 
 /** Whether both have the same values; the order of an object's members does not matter. */
@@ -146,7 +159,7 @@ export function canonicalFile(name: string, version: string): string {
 
 function locate(bytes: Uint8Array): Located {
   text(bytes);
-  const { members, end } = readMembers(bytes, 0);
+  const { members, end } = readMembers(bytes, 0, JSON_DEPTH_MAX, MEMBERS_MAX);
   expectEnd(bytes, end);
   return { bytes, members };
 }
@@ -161,7 +174,7 @@ function checkIdentity(located: Located, name: string, version: string): void {
 function locateTarballUrl({ bytes, members }: Located): Member {
   const dist = members.get('dist');
   if (dist === undefined || !isObject(bytes, dist.valueStart)) throw malformed('it has no dist object');
-  const url = readMembers(bytes, dist.valueStart, JSON_DEPTH_MAX - 1).members.get('tarball');
+  const url = readMembers(bytes, dist.valueStart, JSON_DEPTH_MAX - 1, MEMBERS_MAX).members.get('tarball');
   const value = url && valueIn(bytes, url);
   if (url === undefined || typeof value !== 'string' || value === '') throw malformed('its dist has no tarball URL');
   return url;
@@ -195,13 +208,6 @@ function fileOf(tarballUrl: string, name: string, version: string): string {
   const file = tarballUrl.replace(/[?#].*$/s, '').replace(/^.*\//s, '');
   const named = versionFromFile(name, file);
   return isTarballFile(file) && (named === null || named === version) ? file : canonicalFile(name, version);
-}
-
-function pinsOf(located: Located): Pins {
-  const pins = PINNED_MEMBERS.filter((key) => located.members.has(key)).map((key) => [key, read(located, key)]);
-  const { bin } = asObject(read(located, 'directories'));
-  if (bin !== undefined) pins.push(['directories.bin', bin]);
-  return Object.fromEntries(pins);
 }
 
 function signaturesOf(value: unknown): UpstreamSignature[] {

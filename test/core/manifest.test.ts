@@ -15,6 +15,7 @@ import {
 import { manifestText, packageNames } from '../support/packument-text.ts';
 
 const text = (bytes: Uint8Array) => Buffer.from(bytes).toString();
+const pinsIn = (source: string) => readPins(Buffer.from(source));
 const takeText = (source: string, name = 'p', version = '1.0.0') => takeManifest(Buffer.from(source), name, version);
 
 /** A manifest of p@1.0.0 with these members and this tarball URL. */
@@ -66,7 +67,7 @@ test('derives the abbreviated form and the pins from the stored blob alone', () 
       const { abbreviated, abbreviatedCut } = abbreviate(taken.manifest, taken.cut);
       assert.equal(text(abbreviated), text(taken.abbreviated));
       assert.equal(abbreviatedCut, taken.abbreviatedCut);
-      assert.ok(pinsEqual(readPins(taken.manifest), taken.pins));
+      assert.ok(pinsEqual(readPins(taken.manifest), readPins(Buffer.from(source))));
     }),
     { numRuns: 100 },
   );
@@ -93,6 +94,7 @@ test('reads hashes and signatures, and only those that are ones', () => {
   const taken = takeText(manifest({ dist: { tarball, integrity, shasum: sha1, signatures } }));
   assert.deepEqual(taken.pinned, { algorithm: 'sha512', hex: '01'.repeat(64) });
   assert.equal(taken.integrity, integrity);
+  assert.deepEqual(taken.dist, { tarball, integrity, shasum: sha1, signatures });
   assert.deepEqual(taken.signatures, [{ keyid: 'k', sig: 's' }]);
   const old = takeText(manifest({ dist: { tarball, shasum: sha1, integrity: 7, signatures: {} } }));
   assert.deepEqual([old.pinned, old.integrity, old.signatures], [{ algorithm: 'sha1', hex: sha1 }, null, []]);
@@ -126,13 +128,13 @@ test('pins what changes what gets installed or run, and nothing else', () => {
     ...{ engines: { node: '>=1' }, os: ['linux'], cpu: ['!arm'], libc: ['musl'] },
   };
   const others = { devDependencies: { d: '1' }, deprecated: 'x', readme: 'x', maintainers: [], funding: 'x' };
-  const { pins } = takeText(manifest({ ...others, ...pinned, directories: { bin: './bin', lib: './lib' } }));
-  assert.deepEqual(pins, { ...pinned, 'directories.bin': './bin' });
-  assert.deepEqual(takeText(manifest({ directories: 'x', scripts: null })).pins, { scripts: null });
+  const directories = { bin: './bin', lib: './lib' };
+  assert.deepEqual(pinsIn(manifest({ ...others, ...pinned, directories })), { ...pinned, 'directories.bin': './bin' });
+  assert.deepEqual(pinsIn(manifest({ directories: 'x', scripts: null })), { scripts: null });
 });
 
 test('compares pins by value', () => {
-  const pins = (members: string) => takeText(manifest().replace('{', `{${members},`)).pins;
+  const pins = (members: string) => pinsIn(manifest().replace('{', `{${members},`));
   const a = pins('"dependencies":{"a":"1","b":"2"},"os":["x","y"],"bin":"\\u0061"');
   assert.ok(pinsEqual(a, pins('"bin":"a","os":["x","y"],"dependencies":{"b":"2", "a":"1"}')));
   assert.ok(pinsEqual(a, JSON.parse(JSON.stringify(a))));
@@ -167,6 +169,7 @@ const refused: [reason: RegExp, source: string, version?: string][] = [
   [/there twice/, manifest().replace('{', '{"scripts":{},"scripts":{},')],
   [/there twice/, manifest().replace('"tarball"', '"tarball":"x","tarball"')],
   [/nested too deeply/, manifest().replace('{', `{"x":${'['.repeat(64)}${']'.repeat(64)},`)],
+  [/more than 1000 members/, manifest(Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`k${i}`, 1])))],
   [/more than 4194304 bytes/, manifest({ readme: 'x'.repeat(MANIFEST_BYTES_MAX) })],
 ];
 
