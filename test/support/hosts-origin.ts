@@ -1,0 +1,156 @@
+import type { TestContext } from 'node:test';
+import { makeDoor } from '../../src/core/door.ts';
+import { sha512Hex } from '../../src/core/hash.ts';
+import { parseNpmRequest } from '../../src/core/npm-path.ts';
+import { createHttpClient } from '../../src/io/http-client.ts';
+import { createHttpServer, type Incoming, problemAnswer } from '../../src/io/http-server.ts';
+import { type OriginKeys, openOriginKeys } from '../../src/io/key-file.ts';
+import { createMetrics, type Metrics } from '../../src/io/metrics.ts';
+import { createFederationRoutes } from '../../src/origin/federation-routes.ts';
+import { createHosts, type Hosts } from '../../src/origin/hosts.ts';
+import { openJournal } from '../../src/origin/journal.ts';
+import { LogLines } from './log-lines.ts';
+import { MemoryBlobStore } from './memory-blob-store.ts';
+import { MemoryMetadataStore } from './memory-metadata-store.ts';
+import { tempFolder } from './temp-folder.ts';
+
+/** The hosts' side of an origin on a loopback port: membership, feed, blobs; no packages. */
+export type HostsOrigin = {
+  readonly url: string;
+  readonly port: number;
+  readonly keys: OriginKeys;
+  readonly hosts: Hosts;
+  readonly log: LogLines;
+  readonly metrics: Metrics;
+  readonly store: MemoryMetadataStore;
+  readonly blobs: MemoryBlobStore;
+  /** What was asked for, as `<method> <path>`, in order. */
+  readonly asked: string[];
+  /** Tarballs that the index knows, by sha512. */
+  readonly tarballs: Map<string, Uint8Array>;
+  /** Adds a tarball and answers with its sha512. */
+  addTarball(bytes: Uint8Array): string;
+  /** The next blobs are answered only when this is released. */
+  holdBlobs(): () => void;
+  close(): Promise<void>;
+};
+
+export type HostsOriginOptions = {
+  readonly data?: string;
+  readonly port?: number;
+  readonly store?: MemoryMetadataStore;
+  readonly doorUrls?: readonly string[];
+  readonly allowPrivate?: boolean;
+  readonly heartbeatSeconds?: number;
+  readonly probeIntervalMs?: number;
+  readonly now?: () => number;
+  readonly monotonic?: () => number;
+  readonly bytesPerNetwork?: number;
+};
+
+export async function startHostsOrigin(
+  t: Pick<TestContext, 'after'>,
+  options: HostsOriginOptions = {},
+): Promise<HostsOrigin> {
+  const { now = Date.now, allowPrivate = true } = options;
+  const keys = await openOriginKeys(options.data ?? tempFolder());
+  const [log, metrics] = [new LogLines('origin'), createMetrics('origin')];
+  const [store, blobs] = [options.store ?? new MemoryMetadataStore(), new MemoryBlobStore()];
+  const journal = await openJournal({ metadata: store, blobs, now });
+  const client = createHttpClient({ userAgent: 'test', allowPrivate });
+  const tarballs = new Map<string, Uint8Array>();
+  const asked: string[] = [];
+  const doors = (options.doorUrls ?? []).map((url) => makeDoor('redirect', url));
+  let [port, held, budget] = [0, Promise.resolve(), options.bytesPerNetwork ?? 1e9];
+
+  const hosts = await createHosts({
+    store,
+    journal,
+    keys,
+    doors: () => ({ doors, port }),
+    allowPrivate,
+    client,
+    pickBlob: () => pickOf(tarballs),
+    logger: log.logger,
+    metrics,
+    now,
+    heartbeatSeconds: options.heartbeatSeconds ?? 10,
+    probeIntervalMs: options.probeIntervalMs ?? 60_000,
+    ...(options.monotonic ? { monotonic: options.monotonic } : {}),
+  });
+  const federation = createFederationRoutes({
+    hosts,
+    keys,
+    blobs,
+    openTarball: async (sha512) => {
+      await held;
+      const bytes = tarballs.get(sha512);
+      return bytes ? { size: bytes.length, open: async ({ start, end }) => bytes.subarray(start, end) } : null;
+    },
+    spend: (_network, bytes) => {
+      budget -= bytes;
+      return budget >= 0;
+    },
+    avoid: () => undefined,
+    metrics,
+    now,
+  });
+  const handler = async (request: Incoming) => {
+    asked.push(`${request.method} ${request.url}`);
+    const npm = parseNpmRequest(request.method, request.url);
+    if (npm.kind !== 'federation') return problemAnswer(404, 'not-found', 'only federation here');
+    return federation(request, npm.path, npm.query);
+  };
+  const server = createHttpServer({
+    role: 'origin',
+    logger: log.logger,
+    metrics,
+    trustProxy: [],
+    handler,
+    drainMs: 1_000,
+  });
+  port = await server.listen('127.0.0.1', options.port ?? 0);
+  await hosts.start();
+
+  let closing: Promise<void> | null = null;
+  const closeAll = async (): Promise<void> => {
+    await server.close();
+    await hosts.close();
+    await client.close();
+  };
+  const close = (): Promise<void> => {
+    closing ??= closeAll();
+    return closing;
+  };
+  t.after(close);
+  return {
+    url: `http://127.0.0.1:${port}`,
+    port,
+    keys,
+    hosts,
+    log,
+    metrics,
+    store,
+    blobs,
+    asked,
+    tarballs,
+    addTarball(bytes) {
+      const sha512 = sha512Hex(bytes);
+      tarballs.set(sha512, bytes);
+      return sha512;
+    },
+    holdBlobs() {
+      let release = (): void => undefined;
+      held = new Promise((resolve) => {
+        release = resolve;
+      });
+      return () => release();
+    },
+    close,
+  };
+}
+
+function pickOf(tarballs: Map<string, Uint8Array>): { sha512: string; size: number } | null {
+  const [first] = tarballs;
+  return first ? { sha512: first[0], size: first[1].length } : null;
+}
