@@ -7,6 +7,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { utf8 } from '../core/bytes.ts';
 import { MalformedError, UpstreamError } from '../core/errors.ts';
+import { asReason } from '../core/fields.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { formatHead, formatVersionEntry } from '../core/head.ts';
 import type { Incident } from '../core/learn.ts';
@@ -171,7 +172,7 @@ function entriesFor(taken: TakenPackument, composed: ComposedHead): NewEntry[] {
     name,
     version,
     deadline: WITHDRAW_DEADLINE_S,
-    reason,
+    reason: asReason(reason),
   }));
   return [...withdrawals, { kind: 'learned', name, head: composed.hash }];
 }

@@ -17,7 +17,10 @@ import { storedBlob } from './stored-blob.ts';
 export type NewEntry = Entry extends infer E ? (E extends Entry ? Omit<E, 'time'> : never) : never;
 
 export type Journal = {
-  /** Resolves once the entries are durable and the tables show them. */
+  /**
+   * Resolves once the entries are durable and the tables show them.
+   * @throws MalformedError for an entry that has no canonical form
+   */
   append(entries: readonly NewEntry[]): Promise<void>;
   /** Entries appended and folded so far. */
   size(): number;
@@ -76,6 +79,8 @@ export async function openJournal(deps: JournalDeps): Promise<Journal> {
     append: (entries) =>
       new Promise((resolve, reject) => {
         if (entries.length === 0) return resolve();
+        // Refuses what is no entry here, before it could spoil the batch of others.
+        for (const entry of entries) formatEntry({ ...entry, time: 0 } as Entry);
         waiting.push({ entries, resolve, reject });
         running ??= drain();
       }),

@@ -1,0 +1,39 @@
+/**
+ * An origin that kills itself at a step: `node origin-until.ts DATA UPSTREAM STEP`. Without a step it runs on.
+ * Prints the ready line of every origin.
+ */
+import { rendezvous } from '../../src/core/selection.ts';
+import { createLogger } from '../../src/io/logger.ts';
+import { startOrigin } from '../../src/origin/service.ts';
+
+const [data = '', upstream = '', fatal] = process.argv.slice(2);
+
+const origin = await startOrigin(
+  {
+    data,
+    port: 0,
+    host: '127.0.0.1',
+    upstream,
+    doors: [],
+    trustProxy: [],
+    neverAsk: [],
+    upstreamTarballs: [],
+    allowPrivate: true,
+    redirectUnverified: [],
+    freshnessMs: 300_000,
+  },
+  {
+    logger: createLogger({ role: 'origin', level: 'silent' }),
+    version: 'test',
+    select: rendezvous,
+    defaultUpstream: upstream,
+    step: (step) => {
+      if (step === fatal) process.kill(process.pid, 'SIGKILL');
+    },
+  },
+);
+process.stdout.write(`open-registry origin ready ${origin.url}\n`);
+process.once('SIGTERM', async () => {
+  await origin.close();
+  process.exit(0);
+});
