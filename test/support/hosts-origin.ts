@@ -32,6 +32,8 @@ export type HostsOrigin = {
   addTarball(bytes: Uint8Array): string;
   /** The next blobs are answered only when this is released. */
   holdBlobs(): () => void;
+  /** The next blob stops in the middle, tells so, and goes on when it is let. */
+  stopHalfway(): { readonly reached: Promise<void>; readonly goOn: () => void };
   close(): Promise<void>;
 };
 
@@ -63,6 +65,15 @@ export async function startHostsOrigin(
   const doors = (options.doorUrls ?? []).map((url) => makeDoor('redirect', url));
   let [port, held, budget] = [0, Promise.resolve(), options.bytesPerNetwork ?? 1e9];
 
+  let middle = async (): Promise<void> => undefined;
+
+  async function* halves(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+    const half = Math.floor(bytes.length / 2);
+    yield bytes.subarray(0, half);
+    await middle();
+    yield bytes.subarray(half);
+  }
+
   const hosts = await createHosts({
     store,
     journal,
@@ -85,7 +96,8 @@ export async function startHostsOrigin(
     openTarball: async (sha512) => {
       await held;
       const bytes = tarballs.get(sha512);
-      return bytes ? { size: bytes.length, open: async ({ start, end }) => bytes.subarray(start, end) } : null;
+      if (!bytes) return null;
+      return { size: bytes.length, open: async ({ start, end }) => halves(bytes.subarray(start, end)) };
     },
     spend: (_network, bytes) => {
       budget -= bytes;
@@ -140,11 +152,18 @@ export async function startHostsOrigin(
       return sha512;
     },
     holdBlobs() {
-      let release = (): void => undefined;
-      held = new Promise((resolve) => {
-        release = resolve;
-      });
-      return () => release();
+      const released = Promise.withResolvers<void>();
+      held = released.promise;
+      return released.resolve;
+    },
+    stopHalfway() {
+      const [reached, released] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+      middle = () => {
+        middle = async () => undefined;
+        reached.resolve();
+        return released.promise;
+      };
+      return { reached: reached.promise, goOn: released.resolve };
     },
     close,
   };

@@ -48,7 +48,7 @@ export async function startMember(
 }
 
 /** Where a redirect would send a client for this blob. */
-export function markedUrl(origin: HostsOrigin, mirror: RunningMirror, sha512: string): string {
+export function markedUrl(origin: HostsOrigin, mirror: Pick<RunningMirror, 'url' | 'hostId'>, sha512: string): string {
   const doorId = origin.hosts.publishedList()?.list.doors[0]?.id ?? '';
   const mark = origin.hosts.markFor(mirror.hostId, doorId, sha512);
   return `${mirror.url}/-/federation/blob/sha512/${sha512}?for=${mark}`;
