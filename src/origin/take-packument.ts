@@ -16,9 +16,9 @@ import {
   judgeChange,
   publishableTags,
   type Side,
-  sideHashes,
   type SignatureVerdict,
   type SigningHabit,
+  sideHashes,
 } from '../core/learn.ts';
 import { canonicalFile, readPins, type TakenManifest, takeManifest } from '../core/manifest.ts';
 import { type SplitPackument, splitPackument } from '../core/packument-split.ts';
@@ -30,7 +30,7 @@ export type TakeDeps = {
   /** A blob that a row names. */
   blob(sha256: string): Promise<Uint8Array>;
   measured(pinned: string): Promise<MeasuredRow | null>;
-  /** Checks `dist.signatures` of a parsed manifest. `time` is the publish time, null if unknown. */
+  /** Checks the registry signatures of a `dist`. `time` is the publish time, null if unknown. */
   verdict(name: string, version: string, dist: unknown, time: string | null): SignatureVerdict;
   habit(): SigningHabit;
 };
@@ -105,10 +105,14 @@ function compose(
   const withdrawn = known.order
     .filter((version) => !taken.has(version))
     .map((version) => ({ version, reason: disputed.get(version) ?? 'withdrawn by the upstream' }));
-  for (const { version, reason } of withdrawn) incidents.push({ kind: 'withdrawn', subject: `${name}@${version}`, detail: reason });
+  for (const { version, reason } of withdrawn)
+    incidents.push({ kind: 'withdrawn', subject: `${name}@${version}`, detail: reason });
   const tags = publishableTags({ tags: split.distTags, bytes: split.distTagsBytes }, new Set(order), known.tags);
   const top = buildTop(publishTimes(split.time, known.rows, taken), split.rest);
-  const entries = uniqueFiles(name, order.map((version) => (taken.get(version) as TakenVersion).entry));
+  const entries = uniqueFiles(
+    name,
+    order.map((version) => (taken.get(version) as TakenVersion).entry),
+  );
   return { name, entries, tags, top, blobs, urls, incidents, withdrawn };
 }
 
@@ -181,7 +185,7 @@ export function takeNew(
   deps: Pick<TakeDeps, 'verdict' | 'habit'>,
   report: Report,
 ): TakenVersion | null {
-  const verdict = deps.verdict(name, version, distOf(taken.manifest), time);
+  const verdict = deps.verdict(name, version, taken, time);
   const held = holdBack(taken.pinned, verdict, deps.habit());
   if (!held) return upstreamVersion(version, taken);
   report(held, version, 'held back: not published here until this is settled');
@@ -198,7 +202,8 @@ async function takeKnown(
   report: Report,
 ): Promise<TakenVersion | null> {
   const timeStands = !row.time || !time || Date.parse(row.time) === Date.parse(time);
-  if (timeStands && sha256Hex(taken.manifest) === row.manifest) return pinnedVersion(name, version, row, taken.tarballUrl);
+  if (timeStands && sha256Hex(taken.manifest) === row.manifest)
+    return pinnedVersion(name, version, row, taken.tarballUrl);
   const ours = await sideOf(name, version, await deps.blob(row.manifest), row.pinned, row.time, deps);
   const theirs = await sideOf(name, version, taken.manifest, taken.pinned && formatPinned(taken.pinned), time, deps);
   const judgement = judgeChange(ours, theirs, await deps.measured(row.pinned));
@@ -211,7 +216,11 @@ async function takeKnown(
       report('pin-changed', version, `${judgement.detail}; the pinned values stand`);
       return row.state === 'withdrawn' ? null : pinnedVersion(name, version, row, null);
     case 'dispute':
-      report('pin-disputed', version, `${judgement.detail}, and only those are signed; neither is served until an admin decides`);
+      report(
+        'pin-disputed',
+        version,
+        `${judgement.detail}, and only those are signed; neither is served until an admin decides`,
+      );
       return null;
   }
 }
@@ -229,8 +238,6 @@ async function sideOf(
   const signed = deps.verdict(name, version, (value as { dist?: unknown }).dist, time).ok;
   return { ...hashes, time, pins: readPins(manifest), value, signed };
 }
-
-const distOf = (manifest: Uint8Array): unknown => (JSON.parse(text(manifest)) as { dist?: unknown }).dist;
 
 function upstreamVersion(version: string, taken: TakenManifest): TakenVersion {
   const { manifest, cut, abbreviated, abbreviatedCut, file, pinned } = taken;
