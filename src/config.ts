@@ -67,7 +67,7 @@ export type MirrorConfig = {
   readonly host: string;
   /** The URL that clients reach this mirror by; null means the bound address. */
   readonly publicUrl: string | null;
-  /** Verifier key that the origin must prove to have; null means trust at first use, over https or loopback only. */
+  /** Verifier key of the origin's log or root key; null means trust at first use, over https or loopback only. */
   readonly originKey: string | null;
   /** Base URLs of other mirrors to fetch missing blobs from. */
   readonly peers: readonly string[];
@@ -219,7 +219,8 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
     {
       key: 'originKey',
       flag: '--origin-key <VKEY>',
-      describe: "the origin's root verifier key; without it the first one seen is trusted, over https or loopback only",
+      describe:
+        'verifier key that the origin prints; without it the first one seen is trusted, over https or loopback only',
       fallback: null,
       read: readVkey,
     },

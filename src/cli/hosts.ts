@@ -4,27 +4,17 @@ import { join } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { columns } from '../core/text-table.ts';
 import { callAdmin } from '../io/admin-socket.ts';
+import type { HostListing } from '../origin/host-views.ts';
 
-/** A row of `GET /hosts` on the admin socket. */
-export type HostListing = {
-  readonly id: string;
-  readonly url: string;
-  /** `pending`, `approved`, `suspended` or `evicted`. */
-  readonly standing: string;
-  /** Whether its feed connection is open now. */
-  readonly present: boolean;
-  /** Whether it answered its latest probes rightly. */
-  readonly healthy: boolean;
-  /** Applied for as private: in no public list. */
-  readonly private: boolean;
-  /** Why it is out, or null. */
-  readonly reason: string | null;
-  readonly operator?: string | null;
-};
+/** What is shown of a row of `GET /hosts` on the admin socket. */
+export type ShownHost = Pick<
+  HostListing,
+  'id' | 'url' | 'standing' | 'present' | 'healthy' | 'private' | 'reason' | 'operator'
+>;
 
 /** Prints applications and hosts in columns. */
 export async function listHosts(data: string): Promise<void> {
-  const hosts = (await callAdmin(originDirOf(data), 'GET', ['hosts'])) as HostListing[];
+  const hosts = (await callAdmin(originDirOf(data), 'GET', ['hosts'])) as ShownHost[];
   process.stdout.write(formatHosts(hosts));
 }
 
@@ -41,7 +31,7 @@ export async function removeHost(data: string, verb: 'suspend' | 'evict', id: st
 }
 
 /** The listing as text. */
-export function formatHosts(hosts: readonly HostListing[]): string {
+export function formatHosts(hosts: readonly ShownHost[]): string {
   if (hosts.length === 0) return 'no host has applied yet\n';
   const rows = hosts.map((host) => [
     host.id,
@@ -54,7 +44,7 @@ export function formatHosts(hosts: readonly HostListing[]): string {
   return columns([['ID', 'STANDING', 'NOW', 'URL', 'OPERATOR', 'REASON'], ...rows]);
 }
 
-function stateOf({ standing, present, healthy, private: isPrivate }: HostListing): string {
+function stateOf({ standing, present, healthy, private: isPrivate }: ShownHost): string {
   const state = present ? (healthy || standing !== 'approved' ? 'here' : 'unwell') : 'away';
   return isPrivate ? `${state}, private` : state;
 }

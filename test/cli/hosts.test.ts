@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'node:test';
-import { approveHost, formatHosts, type HostListing, removeHost } from '../../src/cli/hosts.ts';
+import { approveHost, formatHosts, removeHost, type ShownHost } from '../../src/cli/hosts.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { type AdminRequest, serveAdmin } from '../../src/io/admin-socket.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
-const host: HostListing = {
+const host: ShownHost = {
   id: '0123456789abcdef',
   url: 'https://mirror.example',
   standing: 'approved',
@@ -15,6 +15,7 @@ const host: HostListing = {
   healthy: true,
   private: false,
   reason: null,
+  operator: null,
 };
 
 test('hosts are listed in columns, with what they are now', () => {
