@@ -9,6 +9,7 @@ export async function runOrigin(config: OriginConfig): Promise<{ close(): Promis
   const settings = { ...config, freshnessMs: config.freshnessSeconds * 1000 };
   const origin = await startOrigin(settings, await originDeps(logger));
   printReady('origin', origin.url);
+  if (origin.registry !== origin.url) process.stdout.write(`registry      ${origin.registry}/\n`);
   process.stdout.write(`verifier key  ${origin.vkey}\n`);
   if (origin.rootKeyFile !== null) {
     process.stdout.write(`root key      ${origin.rootKeyFile}: keep a copy offline and remove it here\n`);

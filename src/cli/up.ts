@@ -38,7 +38,7 @@ export async function runUp(config: UpConfig): Promise<{ close(): Promise<void> 
   for (const mirror of mirrors) printReady('mirror', mirror.url);
   process.stdout.write(
     formatBanner({
-      registry: `${origin.url}/`,
+      registry: `${origin.registry}/`,
       mirrors: mirrors.map(({ url }) => url),
       upstream: origin.upstream,
       verifierKey: origin.vkey,

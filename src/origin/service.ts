@@ -70,8 +70,10 @@ export type OriginDeps = {
 };
 
 export type RunningOrigin = {
-  /** URL of the default door. */
+  /** Where it listens; with the bound port. */
   readonly url: string;
+  /** URL of the default door: the registry that clients are told. */
+  readonly registry: string;
   readonly port: number;
   readonly upstream: string;
   /** Verifier key of the log key. */
@@ -153,6 +155,7 @@ async function serve(
     keys,
     doors,
     allowPrivate: config.allowPrivate,
+    isOwnHost: deps.isOwnHost ?? (() => false),
     client: hostClient,
     pickBlob: () => registry.tarballs.recent(),
     logger,
@@ -171,7 +174,7 @@ async function serve(
     now,
   });
   const federation = createFederationRoutes({
-    hosts: withOwnHosts(hosts, deps.isOwnHost ?? (() => false)),
+    hosts,
     keys,
     blobs: stores.blobs,
     openTarball: (sha512) => registry.tarballs.byHash(sha512),
@@ -208,19 +211,27 @@ async function serve(
     createAdminHandler({ hosts, incidents: registry.incidents, verify: () => verifyStores(stores) }),
   );
   cleanups.push(() => admin.close());
-  const url = config.doors[0]?.url ?? `http://localhost:${port}`;
-  logger.info({ url, port, upstream: upstream.registry, entries: registry.journal.size() }, 'origin ready');
-  return { url, port, upstream: upstream.registry, vkey: keys.log.vkey, rootKeyFile: keys.rootKeyFile, hosts };
+  const url = boundUrl(config.host, port);
+  const registryUrl = config.doors[0]?.url ?? `http://localhost:${port}`;
+  logger.info(
+    { url, registry: registryUrl, upstream: upstream.registry, entries: registry.journal.size() },
+    'origin ready',
+  );
+  return {
+    url,
+    registry: registryUrl,
+    port,
+    upstream: upstream.registry,
+    vkey: keys.log.vkey,
+    rootKeyFile: keys.rootKeyFile,
+    hosts,
+  };
 }
 
-function withOwnHosts(hosts: Hosts, isOwn: (hostId: string) => boolean): Hosts {
-  const apply: Hosts['apply'] = async (application, network) => {
-    const answer = await hosts.apply(application, network);
-    if (answer.status !== 'pending' || !isOwn(answer.host)) return answer;
-    await hosts.approve(answer.host);
-    return hosts.apply(application, network);
-  };
-  return { ...hosts, apply };
+/** An address that stands for all addresses is reached by any of them. */
+function boundUrl(host: string, port: number): string {
+  const name = ['0.0.0.0', '::'].includes(host) ? 'localhost' : host;
+  return `http://${name.includes(':') ? `[${name}]` : name}:${port}`;
 }
 
 /** How long a start waits for an upstream to show that it is this very server; it would answer at once. */
