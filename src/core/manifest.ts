@@ -1,6 +1,5 @@
 /** One version's manifest: what is kept of it byte by byte, and what is read from it. */
 
-import { isDeepStrictEqual } from 'node:util';
 import { concat, text, utf8 } from './bytes.ts';
 import { MalformedError } from './errors.ts';
 import { type PinnedHash, pinnedHashOf } from './integrity.ts';
@@ -149,7 +148,7 @@ export function readPins(manifest: Uint8Array): Pins {
 
 /** Whether both have the same values; the order of an object's members does not matter. */
 export function pinsEqual(a: Pins, b: Pins): boolean {
-  return isDeepStrictEqual(a, b);
+  return sameValue(a, b);
 }
 
 /** The file name that npm gives the tarball of a version. */
@@ -226,9 +225,21 @@ function valueIn(bytes: Uint8Array, { valueStart, valueEnd }: Member): unknown {
   return JSON.parse(text(bytes.subarray(valueStart, valueEnd)));
 }
 
+/** Whether two values of JSON are the same; as deep as JSON may be here, so recursion is bounded. */
+function sameValue(a: unknown, b: unknown): boolean {
+  if (!isContainer(a) || !isContainer(b)) return a === b;
+  const keys = Object.keys(a);
+  if (Array.isArray(a) !== Array.isArray(b) || keys.length !== Object.keys(b).length) return false;
+  return keys.every((key) => Object.hasOwn(b, key) && sameValue(a[key], b[key]));
+}
+
+function isContainer(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
 /** The value if it is an object of JSON, else an empty one. */
 function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {};
+  return isContainer(value) && !Array.isArray(value) ? value : {};
 }
 
 function cutOut(bytes: Uint8Array, at: number, length: number): Uint8Array {

@@ -140,6 +140,10 @@ test('compares pins by value', () => {
   assert.ok(pinsEqual(a, JSON.parse(JSON.stringify(a))));
   assert.ok(!pinsEqual(a, pins('"bin":"a","os":["y","x"],"dependencies":{"b":"2","a":"1"}')));
   assert.ok(!pinsEqual(a, pins('"bin":"a","os":["x","y"]')));
+  assert.ok(!pinsEqual(pins('"os":[]'), pins('"os":{}')));
+  assert.ok(!pinsEqual(pins('"os":null'), pins('"os":{}')));
+  assert.ok(!pinsEqual(pins('"os":["x"]'), pins('"os":["x","y"]')));
+  assert.ok(!pinsEqual(pins('"bin":{"__proto__":{}}'), pins('"bin":{"x":{}}')));
   assert.ok(!pinsEqual(pins('"dependencies":{}'), pins('"dependencies":{"__proto__":"1"}')));
 });
 
