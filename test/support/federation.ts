@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { installTwice, reasonToSkip, token } from './client-check.ts';
@@ -27,11 +29,22 @@ export async function startFederation(t: Pick<TestContext, 'after'>, mirrors = 2
   const upstream = await startUpstream(t);
   const door = await startForwarder(t);
   const data = join(tempFolder(), 'data');
-  const flags = ['--port', '0', '--mirrors', `${mirrors}`, '--upstream', upstream.url, '--data', data];
+  const flags = [
+    '--mirrors',
+    `${mirrors}`,
+    '--upstream',
+    upstream.url,
+    '--data',
+    data,
+    '--door',
+    `redirect=${door.url}`,
+  ];
   const servers = async () => {
-    const running = await startCommand(t, ['up', ...flags, '--door', `redirect=${door.url}`]);
-    const [origin = ''] = await running.ready('origin');
-    return { running, originPort: portOf(origin), mirrorPorts: (await running.ready('mirror', mirrors)).map(portOf) };
+    // Chosen here, as an origin with a door of its own says that it is ready at the door.
+    const originPort = await freePort();
+    const running = await startCommand(t, ['up', '--port', `${originPort}`, ...flags]);
+    await running.ready('origin');
+    return { running, originPort, mirrorPorts: (await running.ready('mirror', mirrors)).map(portOf) };
   };
   let network = 0;
   const federation: Federation = {
@@ -102,4 +115,13 @@ function statuses(visits: readonly Visit[]): number[] {
 
 function portOf(url: string): number {
   return Number(new URL(url).port);
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, 'localhost');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }

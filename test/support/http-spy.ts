@@ -5,23 +5,27 @@ import { appendFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Visit } from './visits.ts';
 
+interface Exchange {
+  readonly request: IncomingMessage;
+  readonly response: ServerResponse;
+}
+
 const file = process.env.OPEN_REGISTRY_TEST_VISITS;
+const asked = new WeakMap<IncomingMessage, Omit<Visit, 'status' | 'location'>>();
 
 if (file) {
+  // At the start, because servers may write over parts of a request while they handle it.
+  subscribe('http.server.request.start', (message) => {
+    const { request } = message as Exchange;
+    asked.set(request, question(request));
+  });
   subscribe('http.server.response.finish', (message) => {
-    const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
-    appendFileSync(file, `${JSON.stringify(visit(request, response))}\n`);
+    const { request, response } = message as Exchange;
+    const location = String(response.getHeader('location') ?? '');
+    appendFileSync(file, `${JSON.stringify({ ...asked.get(request), status: response.statusCode, location })}\n`);
   });
 }
 
-function visit(request: IncomingMessage, response: ServerResponse): Visit {
-  return {
-    port: request.socket.localPort ?? 0,
-    from: request.socket.remoteAddress ?? '',
-    method: request.method ?? '',
-    url: request.url ?? '',
-    headers: request.headers,
-    status: response.statusCode,
-    location: String(response.getHeader('location') ?? ''),
-  };
+function question({ socket, method = '', url = '', headers }: IncomingMessage): Omit<Visit, 'status' | 'location'> {
+  return { port: socket.localPort ?? 0, from: socket.remoteAddress ?? '', method, url, headers: { ...headers } };
 }
