@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { projectRoot } from '../support/folders.ts';
+import { startCommand } from '../support/processes.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const env = { PATH: process.env.PATH };
@@ -16,16 +18,13 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
 test('what the command line does not know is refused with code 2 and a clear message', async () => {
   const cases: [string[], RegExp][] = [
     [[], /Usage: open-registry/],
-    [['frobnicate'], /unknown command 'frobnicate'/],
+    [['orign'], /unknown command 'orign'\s+\(Did you mean origin\?\)/],
     [['distance', '192.0.2.1', '192.0.2.2'], /unknown command 'distance'/],
-    [['orign'], /Did you mean origin\?/],
     [['up', '--frobnicate'], /unknown option '--frobnicate'/],
-    [['up', '--port'], /argument missing/],
     [['up', '--port', 'many'], /--port: "many" is not a whole number/],
     [['origin', '--port', '0'], /origin needs --data <DIR>/],
     [['hosts'], /Usage: open-registry hosts/],
     [['hosts', 'approve', 'nobody'], /"nobody" is not a host id/],
-    [['verify'], /missing required argument/],
   ];
   const results = await Promise.all(cases.map(([args]) => run(...args)));
   for (const [at, { code, out, err }] of results.entries()) {
@@ -47,4 +46,16 @@ test('a folder where no server runs is told, with code 1', async () => {
   const { code, err } = await run('hosts', 'list', '--data', '/no/such/folder');
   assert.equal(code, 1);
   assert.match(err, /no server is running on \/no\/such\/folder/);
+});
+
+test('a server runs until SIGTERM and exits with 0; a taken port is told with code 2', async (t) => {
+  const settings = ['--mirrors', '0', '--upstream', 'http://127.0.0.1:9'];
+  const running = await startCommand(t, ['up', '--port', '0', '--data', join(tempFolder(), 'data'), ...settings]);
+  const [url = ''] = await running.ready('origin');
+  const { port } = new URL(url);
+  const second = await run('up', '--port', port, '--data', join(tempFolder(), 'data'), ...settings);
+  assert.equal(second.code, 2);
+  assert.match(second.err, new RegExp(`can't listen on localhost, port ${port}: another program uses it already`));
+  assert.equal((await fetch(`${url}/-/ping`)).status, 200);
+  assert.equal(await running.stop(), 0);
 });
