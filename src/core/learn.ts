@@ -26,7 +26,9 @@ export type IncidentKind =
   | 'wrong-bytes';
 
 /** Outcome of checking a version's registry signature. */
-export type SignatureVerdict = { ok: true } | { ok: false; reason: 'unsigned' | 'unknown-key' | 'bad-signature' | 'expired-key' };
+export type SignatureVerdict =
+  | { ok: true }
+  | { ok: false; reason: 'unsigned' | 'unknown-key' | 'bad-signature' | 'expired-key' };
 
 /** What is known of the upstream's habit of signing. */
 export type SigningHabit = {
@@ -40,7 +42,11 @@ export type SigningHabit = {
  * Whether a version that is seen for the first time may be pinned.
  * @returns null if it may, else why it is held back.
  */
-export function holdBack(pinned: PinnedHash | null, verdict: SignatureVerdict, habit: SigningHabit): IncidentKind | null {
+export function holdBack(
+  pinned: PinnedHash | null,
+  verdict: SignatureVerdict,
+  habit: SigningHabit,
+): IncidentKind | null {
   if (!pinned) return 'no-hash';
   if (verdict.ok) return null;
   switch (verdict.reason) {
@@ -150,4 +156,3 @@ function highestRelease(listed: ReadonlySet<string>): string {
   const versions = [...listed].filter((version) => valid(version)).sort(rcompare);
   return versions.find((version) => prerelease(version) === null) ?? versions[0] ?? [...listed].at(-1) ?? '';
 }
-

@@ -42,7 +42,11 @@ export async function composeHead(
   return { head, hash, blobs };
 }
 
-async function read(hash: string, fresh: ReadonlyMap<string, Uint8Array>, stored: (sha256: string) => Promise<Uint8Array>) {
+async function read(
+  hash: string,
+  fresh: ReadonlyMap<string, Uint8Array>,
+  stored: (sha256: string) => Promise<Uint8Array>,
+) {
   return fresh.get(hash) ?? stored(hash);
 }
 

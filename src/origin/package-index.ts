@@ -78,7 +78,10 @@ export function createPackageIndex(stores: { metadata: MetadataStore; blobs: Blo
   };
 }
 
-async function load(name: string, { metadata, blobs }: { metadata: MetadataStore; blobs: BlobStore }): Promise<PackageView> {
+async function load(
+  name: string,
+  { metadata, blobs }: { metadata: MetadataStore; blobs: BlobStore },
+): Promise<PackageView> {
   const [row, versions] = await Promise.all([
     metadata.get('package', name),
     metadata.scan('version', versionPrefix(name)),

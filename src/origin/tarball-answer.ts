@@ -36,8 +36,6 @@ export function createTarballAnswers(deps: {
   hosts: TarballHosts;
   repeats: RepeatWindow;
   select: SelectHost;
-  /** Doors that hosts know, so that they can send a client back. */
-  isListedDoor: (door: Door) => boolean;
   redirectUnverified: readonly string[];
   metrics: Metrics;
   now: () => number;
@@ -67,7 +65,7 @@ export function createTarballAnswers(deps: {
       client: clientOf(headers['user-agent']),
       pacoteIntegrity: headerText(headers['pacote-integrity']),
       authorization: headers.authorization !== undefined,
-      door: deps.isListedDoor(door) ? door : { ...door, rule: 'self' },
+      door,
       requestHostname: requestHostname(incoming.hostHeader),
       clientAddress: address,
       avoided: repeats.avoided(network, now()),

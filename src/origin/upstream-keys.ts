@@ -84,7 +84,8 @@ function keyOfRow(keyid: string, { keytype, scheme, key, expires }: UpstreamKeyR
 }
 
 function alarm(key: UpstreamKey): Incident {
-  const detail = 'the upstream shows a signing key that it did not have before; versions signed with it wait for an admin';
+  const detail =
+    'the upstream shows a signing key that it did not have before; versions signed with it wait for an admin';
   return { kind: 'new-upstream-key', subject: key.keyid, detail };
 }
 
