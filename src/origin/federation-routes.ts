@@ -114,7 +114,7 @@ function takeBack(deps: FederationRoutesDeps, request: Incoming, sha512: string,
     const { hostId } = mark;
     deps.metrics.counter('host_bounces_total', 'Clients that a host sent back', ['host']).inc({ host: hostId });
     deps.avoid(request.network, hostId);
-    deps.hosts.strike(hostId);
+    void deps.hosts.strike(hostId);
   }
   if (!deps.spend(request.network, size)) {
     throw new TooManyRequestsError(

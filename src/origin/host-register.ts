@@ -110,8 +110,7 @@ class Register implements HostRegister {
     checkHostUrl(proven.url, this.#urlRules());
     await this.#deps.prove(proven);
     await this.#serial.run(async () => {
-      const rows = this.#existing(hostId);
-      refuseEvicted(hostId, rows);
+      const rows = await this.#fresh(hostId);
       if (rows.application.url !== proven.url)
         throw new ConflictError(`host ${hostId} has just changed its URL; try again`);
       const { url, key } = rows.application;
@@ -127,7 +126,7 @@ class Register implements HostRegister {
   /** Commit point: the write of the row. */
   suspend(hostId: string, reason: string): Promise<void> {
     return this.#serial.run(async () => {
-      refuseEvicted(hostId, this.#existing(hostId));
+      await this.#fresh(hostId);
       const row = { since: this.#deps.now(), reason: asReason(reason) };
       await this.#write(hostId, [change('suspension', hostId, row)]);
     });
@@ -139,8 +138,7 @@ class Register implements HostRegister {
    */
   evict(hostId: string, reason: string): Promise<void> {
     return this.#serial.run(async () => {
-      const rows = this.#existing(hostId);
-      refuseEvicted(hostId, rows);
+      const rows = await this.#fresh(hostId);
       const line = asReason(reason);
       if (isInLog(rows)) await this.#deps.journal.append([{ kind: 'host-evict', host: hostId, reason: line }]);
       const row = { ...rows.application, approved: false, evicted: line };
@@ -155,6 +153,14 @@ class Register implements HostRegister {
   #existing(hostId: string): HostRows {
     const rows = this.get(hostId);
     if (!rows) throw new NotFoundError(`there is no host ${hostId}; "hosts list" shows those that applied`);
+    return rows;
+  }
+
+  /** From the store, since a procedure that failed half-way may have changed more than it told. */
+  async #fresh(hostId: string): Promise<HostRows> {
+    await this.#reload(hostId);
+    const rows = this.#existing(hostId);
+    refuseEvicted(hostId, rows);
     return rows;
   }
 

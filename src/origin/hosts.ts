@@ -36,6 +36,8 @@ export type HostsDeps = {
   readonly client: HttpClient;
   /** A small tarball that is held and was used lately; null while there is none. */
   readonly pickBlob: () => ProbeBlob | null;
+  /** Hosts of the same operator on the same machine: approved as soon as they apply. */
+  readonly isOwnHost?: (hostId: string) => boolean;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Unix ms. */
@@ -67,8 +69,8 @@ export type Hosts = {
   openFeed(hostId: string | null): { feed: Feed; closed: () => void };
   /** Null until `start`. */
   publishedList(): PublishedList | null;
-  /** A client came back from this host: look at it now. */
-  strike(hostId: string): void;
+  /** A client came back from this host: look at it now. Resolves when that is done; never rejects. */
+  strike(hostId: string): Promise<void>;
   /** Publishes the list and begins to look at hosts. Call it when the server listens. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -154,6 +156,10 @@ class OriginHosts implements Hosts {
     const standing = await this.#register.apply(application, network);
     if (standing !== before) await this.#membershipChanged(hostId, standing);
     if (standing === 'evicted') throw new ForbiddenError(`host ${hostId} was evicted`);
+    if (standing === 'pending' && this.#deps.isOwnHost?.(hostId)) {
+      await this.approve(hostId);
+      return { host: hostId, status: 'approved', heartbeatSeconds: this.#heartbeatSeconds };
+    }
     return { host: hostId, status: standing, heartbeatSeconds: this.#heartbeatSeconds };
   }
 
@@ -216,8 +222,8 @@ class OriginHosts implements Hosts {
     return this.#publisher.current();
   }
 
-  strike(hostId: string): void {
-    void this.#prober.probeNow(hostId);
+  strike(hostId: string): Promise<void> {
+    return this.#prober.probeNow(hostId);
   }
 
   #approved(hostId: string): HostRows {
@@ -254,6 +260,7 @@ class OriginHosts implements Hosts {
     this.#deps.metrics
       .counter('host_probes_total', 'Looks at hosts, by result', ['result'])
       .inc({ result: result.kind });
+    this.#deps.logger.debug({ host: hostId, ...result }, 'looked at a host');
     if (after.healthy === before.healthy) return;
     this.#views = null;
     const facts = { host: hostId, reason: after.reason, saw: after.lastFailure };

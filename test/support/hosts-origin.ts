@@ -18,6 +18,8 @@ import { tempFolder } from './temp-folder.ts';
 export type HostsOrigin = {
   readonly url: string;
   readonly port: number;
+  /** Data directory, for a restart: only the keys are in it. */
+  readonly data: string;
   readonly keys: OriginKeys;
   readonly hosts: Hosts;
   readonly log: LogLines;
@@ -55,7 +57,8 @@ export async function startHostsOrigin(
   options: HostsOriginOptions = {},
 ): Promise<HostsOrigin> {
   const { now = Date.now, allowPrivate = true } = options;
-  const keys = await openOriginKeys(options.data ?? tempFolder());
+  const data = options.data ?? tempFolder();
+  const keys = await openOriginKeys(data);
   const [log, metrics] = [new LogLines('origin'), createMetrics('origin')];
   const [store, blobs] = [options.store ?? new MemoryMetadataStore(), new MemoryBlobStore()];
   const journal = await openJournal({ metadata: store, blobs, now });
@@ -138,6 +141,7 @@ export async function startHostsOrigin(
   return {
     url: `http://127.0.0.1:${port}`,
     port,
+    data,
     keys,
     hosts,
     log,

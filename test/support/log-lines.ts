@@ -9,7 +9,7 @@ export class LogLines {
   #waiting: { matches: (line: LogLine) => boolean; resolve: (line: LogLine) => void }[] = [];
 
   constructor(role: string) {
-    this.logger = createLogger({ role, level: 'info', write: (text) => this.#take(JSON.parse(text)) });
+    this.logger = createLogger({ role, level: 'debug', write: (text) => this.#take(JSON.parse(text)) });
   }
 
   /** The first line, past or future, that matches. */
