@@ -5,7 +5,7 @@
  * there, have the right hash and are on the disk (commit point); only then does anybody who waits hear of it. So a kill at
  * any moment leaves either the whole blob or nothing under its name, and no reader ever gets a byte that wasn't checked.
  */
-import { FederationError, IntegrityError, StorageFullError, TooLargeError } from '../core/errors.ts';
+import { FederationError, IntegrityError, StorageFullError } from '../core/errors.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { BlobId, BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
@@ -84,7 +84,7 @@ async function fetchFromAny(
   return false;
 }
 
-type Outcome = 'stored' | 'not-there' | 'wrong-bytes' | 'too-large' | 'storage-full' | 'failed';
+type Outcome = 'stored' | 'not-there' | 'wrong-bytes' | 'storage-full' | 'failed';
 
 async function fetchFrom(deps: BlobFetcherDeps, id: BlobId, source: string, signal: AbortSignal): Promise<Outcome> {
   const url = `${source}/-/federation/blob/${id.algorithm}/${id.hex}`;
@@ -120,5 +120,5 @@ function reportFailure({ logger }: BlobFetcherDeps, id: BlobId, source: string, 
   }
   const reason = error instanceof FederationError ? error.message : String(error);
   logger.warn({ ...facts, reason }, 'a source failed');
-  return error instanceof TooLargeError ? 'too-large' : 'failed';
+  return 'failed';
 }

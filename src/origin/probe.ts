@@ -8,7 +8,8 @@ import { sha512Hex } from '../core/hash.ts';
 import type { ProbeResult } from '../core/health.ts';
 import { openHostsList } from '../core/hosts-list.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
-import type { HttpClient, HttpResponse } from '../io/http-client.ts';
+import { collect } from '../io/http-body.ts';
+import type { HttpClient } from '../io/http-client.ts';
 
 /** A tarball to look for. `size` in bytes. */
 export type ProbeBlob = { readonly sha512: string; readonly size: number };
@@ -96,30 +97,41 @@ export function createProber(deps: ProberDeps): Prober {
 
 /** One look at one host. Never rejects: whatever happens is a result. */
 export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
-  const blob = deps.pickBlob();
-  const mark = blob && deps.markFor(target.id, blob.sha512);
-  const path = blob && mark ? `blob/sha512/${blob.sha512}?for=${mark}` : 'hosts';
-  const maxBytes = blob && mark ? blob.size : NOTE_BYTES_MAX;
+  const { path, bytesMax, isRight } = questionFor(deps, target);
+  const what = `look at ${target.url}`;
   try {
-    const options = { headers: CLIENT_HEADERS, maxBytes, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal };
-    const answer = await deps.client.request(`${target.url}/-/federation/${path}`, options);
-    if (answer.status !== 200) return { kind: 'failed', detail: `status ${answer.status}` };
-    return blob && mark ? judgeBlob(answer, blob) : judgeList(answer, deps);
+    // The body's bound is ours alone: an error may come with a longer text than a small tarball has bytes.
+    const options = { maxBytes: Number.MAX_SAFE_INTEGER, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal, what };
+    const answer = await deps.client.open(`${target.url}${path}`, { ...options, headers: CLIENT_HEADERS });
+    if (answer.status !== 200) {
+      answer.body.destroy();
+      return { kind: 'failed', detail: `status ${answer.status}` };
+    }
+    const body = await collect(answer.body, bytesMax, () => new TooLargeError(`${what}: too many bytes`));
+    return { kind: isRight(body) ? 'good' : 'wrong-bytes' };
   } catch (error) {
     return failureOf(error);
   }
 }
 
-function judgeBlob({ body }: HttpResponse, { sha512 }: ProbeBlob): ProbeResult {
-  return { kind: sha512Hex(body) === sha512 ? 'good' : 'wrong-bytes' };
+type Question = { readonly path: string; readonly bytesMax: number; readonly isRight: (body: Uint8Array) => boolean };
+
+function questionFor(deps: ProberDeps, { id }: ProbeTarget): Question {
+  const blob = deps.pickBlob();
+  const mark = blob && deps.markFor(id, blob.sha512);
+  if (!blob || !mark) {
+    return { path: '/-/federation/hosts', bytesMax: NOTE_BYTES_MAX, isRight: (body) => isOurList(body, deps) };
+  }
+  const path = `/-/federation/blob/sha512/${blob.sha512}?for=${mark}`;
+  return { path, bytesMax: blob.size, isRight: (body) => sha512Hex(body) === blob.sha512 };
 }
 
-function judgeList({ body }: HttpResponse, { hostsVkey, logName }: ProberDeps): ProbeResult {
+function isOurList(body: Uint8Array, { hostsVkey, logName }: ProberDeps): boolean {
   try {
     openHostsList(body, hostsVkey, logName);
-    return { kind: 'good' };
+    return true;
   } catch {
-    return { kind: 'wrong-bytes' };
+    return false;
   }
 }
 
