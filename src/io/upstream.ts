@@ -13,6 +13,8 @@ export type UpstreamOptions = {
   readonly client: HttpClient;
   /** This process's id (see http-server): how an upstream that is ourselves is recognised. */
   readonly via: string;
+  /** How long the next piece of a tarball, or its beginning, may take. Default 30 s. */
+  readonly tarballIdleMs?: number | undefined;
 };
 
 /** Validators of the answer that is held already. */
@@ -56,6 +58,7 @@ export type Upstream = {
 
 const METADATA_TIMEOUT_MS = 60_000;
 const TARBALL_TIMEOUT_MS = 15 * 60_000;
+const TARBALL_IDLE_MS = 30_000;
 const PING_TIMEOUT_MS = 3_000;
 const PING_BYTES_MAX = 65_536;
 
@@ -68,7 +71,8 @@ const REASONS: Readonly<Record<number, string>> = {
   508: 'it is this registry itself (508); name another with --upstream URL',
 };
 
-export function createUpstream({ registry, tarballOrigins, client, via }: UpstreamOptions): Upstream {
+export function createUpstream(options: UpstreamOptions): Upstream {
+  const { registry, tarballOrigins, client, via, tarballIdleMs = TARBALL_IDLE_MS } = options;
   const own = new URL(registry);
   const allowed = new Set([own.origin, ...tarballOrigins.map((url) => new URL(url).origin)]);
   const common = { 'accept-encoding': 'gzip', [VIA_HEADER]: via };
@@ -114,7 +118,13 @@ export function createUpstream({ registry, tarballOrigins, client, via }: Upstre
     tarball: async (url, signal) => {
       const target = upgraded(url, own);
       if (target === null || !isAllowed(target)) throw notAllowed(url);
-      return openTarball(client, target.href, { [VIA_HEADER]: via }, isAllowed, signal);
+      return openTarball(client, target.href, {
+        headers: { [VIA_HEADER]: via },
+        follow: isAllowed,
+        headersTimeoutMs: tarballIdleMs,
+        idleTimeoutMs: tarballIdleMs,
+        ...(signal === undefined ? {} : { signal }),
+      });
     },
     keys: async () => {
       const what = "the upstream's signing keys";
@@ -142,19 +152,13 @@ type JsonRequest = Pick<RequestOptions, 'headers' | 'maxBytes' | 'totalTimeoutMs
 async function openTarball(
   client: HttpClient,
   url: string,
-  headers: Record<string, string>,
-  follow: (to: URL) => boolean,
-  signal: AbortSignal | undefined,
+  request: Omit<RequestOptions, 'maxBytes'>,
 ): Promise<UpstreamTarball | null> {
   const what = `tarball ${url}`;
-  const options = { headers, what, follow, maxBytes: TARBALL_BYTES_MAX, totalTimeoutMs: TARBALL_TIMEOUT_MS };
-  const {
-    status,
-    headers: told,
-    body,
-  } = await client.open(url, signal === undefined ? options : { ...options, signal });
-  if (status === 200)
-    return { size: told['content-length'] === undefined ? null : Number(told['content-length']), body };
+  const bounds = { maxBytes: TARBALL_BYTES_MAX, totalTimeoutMs: TARBALL_TIMEOUT_MS };
+  const { status, headers, body } = await client.open(url, { ...request, ...bounds, what });
+  const length = headers['content-length'];
+  if (status === 200) return { size: length === undefined ? null : Number(length), body };
   body.destroy();
   if (status === 404 || status === 410) return null;
   throw statusError(status, what);

@@ -20,6 +20,8 @@ type PassthroughDeps = {
   readonly upstream: Pick<Upstream, 'pass'>;
   /** Milliseconds on a clock that never goes back. */
   readonly now?: () => number;
+  /** For an answer of the upstream, body included. */
+  readonly timeoutMs?: number | undefined;
 };
 
 type Question = {
@@ -56,7 +58,8 @@ const FIXED: Readonly<Record<string, Pick<Question, 'method' | 'path' | 'what'>>
 };
 
 /** Answers the kinds of request that it is made for; throws NotFoundError for any other. */
-export function createPassthrough({ upstream, now = () => performance.now() }: PassthroughDeps): Passthrough {
+export function createPassthrough(deps: PassthroughDeps): Passthrough {
+  const { upstream, now = () => performance.now(), timeoutMs = TIMEOUT_MS } = deps;
   const flights = new Map<string, Promise<Kept>>();
   const kept = new KeptAnswers();
 
@@ -66,7 +69,7 @@ export function createPassthrough({ upstream, now = () => performance.now() }: P
     if (flights.size >= FLIGHTS_MAX) {
       throw new TooManyRequestsError('too many questions to the upstream are under way; try again in a moment');
     }
-    const flight = ask(upstream, question, now).finally(() => flights.delete(key));
+    const flight = ask(upstream, question, timeoutMs, now).finally(() => flights.delete(key));
     flights.set(key, flight);
     return flight;
   };
@@ -142,9 +145,14 @@ function keyOf({ method, path, headers, body }: Question): string {
   return hash.update(body ?? '').digest('base64');
 }
 
-async function ask(upstream: Pick<Upstream, 'pass'>, question: Question, now: () => number): Promise<Kept> {
+async function ask(
+  upstream: Pick<Upstream, 'pass'>,
+  question: Question,
+  totalTimeoutMs: number,
+  now: () => number,
+): Promise<Kept> {
   const { method, path, headers, body, what } = question;
-  const options = { headers, what, maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs: TIMEOUT_MS };
+  const options = { headers, what, maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs };
   const answer = await upstream.pass(method, path, body === null ? options : { ...options, body });
   const { status } = answer;
   const isClientsFault = status >= 400 && status < 500 && ![401, 403, 407, 408, 429].includes(status);

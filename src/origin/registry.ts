@@ -44,21 +44,35 @@ export type RegistryDeps = {
   readonly metrics: Metrics;
   /** Unix ms that never go back. */
   readonly now: () => number;
+  readonly times?: Partial<RegistryTimes>;
   readonly step?: (step: Step) => void;
 };
 
-/** How long a packument of the upstream may take, body included. */
-const PACKUMENT_TIMEOUT_MS = 60_000;
-/** How long a client waits for news of a package that is known. */
-const PACKUMENT_PATIENCE_MS = 10_000;
-const TARBALL_PATIENCE_MS = 1_000;
-const SECOND_LOOK_MS = 2_000;
+/** How long things may take, in ms. */
+export type RegistryTimes = {
+  /** A packument of the upstream, body included. */
+  readonly packumentTimeoutMs: number;
+  /** How long a client waits for news of a package that is known. */
+  readonly packumentPatienceMs: number;
+  /** The same for a client that wants a tarball of it. */
+  readonly tarballPatienceMs: number;
+  /** Pause before the second look at a package that is gone. */
+  readonly secondLookMs: number;
+};
+
+export const REGISTRY_TIMES: RegistryTimes = {
+  packumentTimeoutMs: 60_000,
+  packumentPatienceMs: 10_000,
+  tarballPatienceMs: 1_000,
+  secondLookMs: 2_000,
+};
 
 /** Opens the registry; what a crash left half done in the tables is mended first. */
 export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const { stores, upstream, freshnessMs, logger, metrics, now } = deps;
   const { metadata, blobs } = stores;
   const step = deps.step ?? (() => undefined);
+  const times = { ...REGISTRY_TIMES, ...deps.times };
   const journal = await openJournal({ metadata, blobs, now, step });
   const counter = metrics.counter('incidents_total', 'Incidents seen for the first time, by kind', ['kind']);
   const incidents = createIncidents({ metadata, logger, now, count: (kind) => counter.inc({ kind }) });
@@ -71,15 +85,11 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     index,
     keys,
     freshness,
-    timeoutMs: PACKUMENT_TIMEOUT_MS,
-    secondLookMs: SECOND_LOOK_MS,
+    timeoutMs: times.packumentTimeoutMs,
+    secondLookMs: times.secondLookMs,
   });
-  const options = {
-    freshnessMs,
-    neverAsk: deps.neverAsk,
-    tarballPatienceMs: TARBALL_PATIENCE_MS,
-    packumentPatienceMs: PACKUMENT_PATIENCE_MS,
-  };
+  const { tarballPatienceMs, packumentPatienceMs } = times;
+  const options = { freshnessMs, neverAsk: deps.neverAsk, tarballPatienceMs, packumentPatienceMs };
   const learner = createLearner({ index, intake, freshness, options, now });
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
   const forms = createForms({ folder: formsFolder(deps.dir), blobs, note });

@@ -6,7 +6,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { Door } from '../core/door.ts';
 import { UsageError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
-import { RepeatWindow } from '../core/repeats.ts';
+import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
 import type { SelectHost } from '../core/selection.ts';
 import { change } from '../core/tables.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
@@ -26,7 +26,7 @@ import { createHome } from './home.ts';
 import { createHosts, type Hosts } from './hosts.ts';
 import { createNpmHandler } from './npm-routes.ts';
 import { createPassthrough } from './passthrough.ts';
-import { openRegistry, type Registry, type Step } from './registry.ts';
+import { openRegistry, type Registry, type RegistryTimes, type Step } from './registry.ts';
 import { routePage } from './route-page.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
 
@@ -65,8 +65,22 @@ export type OriginDeps = {
   readonly isOwnHost?: (hostId: string) => boolean;
   /** Proxies and certificates for reaching the upstream. */
   readonly http?: Partial<HttpClientOptions>;
+  /** Unix ms that never go back. The default starts from the machine's clock and is not moved by its corrections. */
+  readonly now?: () => number;
+  readonly times?: Partial<OriginTimes>;
+  readonly repeatLimits?: Partial<RepeatLimits>;
   /** Told of each step at which a crash would leave something half done. */
   readonly step?: (step: Step) => void;
+};
+
+/** How long things may take, in ms; what is left out has its usual value. */
+export type OriginTimes = RegistryTimes & {
+  /** Between two looks at a host. */
+  readonly probeIntervalMs: number;
+  /** For an answer to a question that is passed through to the upstream. */
+  readonly passTimeoutMs: number;
+  /** For the upstream's next piece of a tarball. */
+  readonly tarballIdleMs: number;
 };
 
 export type RunningOrigin = {
@@ -128,11 +142,12 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
   cleanups.push(() => client.close());
   const registryUrl = await settleUpstream(stores.metadata, config.upstream, deps);
-  const upstream = createUpstream({ registry: registryUrl, tarballOrigins: config.upstreamTarballs, client, via });
-  const now = monotonicNow();
-  const { freshnessMs, neverAsk } = config;
-  const step = deps.step ?? (() => undefined);
-  const registry = await openRegistry({ dir, stores, upstream, freshnessMs, neverAsk, logger, metrics, now, step });
+  const { times = {}, step = () => undefined, now = monotonicNow() } = deps;
+  const { freshnessMs, neverAsk, upstreamTarballs: tarballOrigins } = config;
+  const { tarballIdleMs } = times;
+  const upstream = createUpstream({ registry: registryUrl, tarballOrigins, client, via, tarballIdleMs });
+  const common = { dir, stores, upstream, logger, metrics, now };
+  const registry = await openRegistry({ ...common, freshnessMs, neverAsk, times, step });
   cleanups.push(() => registry.idle());
   return { dir, stores, keys, upstream, registry, metrics, via, now };
 }
@@ -145,6 +160,7 @@ async function serve(
 ): Promise<Omit<RunningOrigin, 'close'>> {
   const { logger } = deps;
   const { stores, keys, upstream, registry, metrics, via, now } = parts;
+  const { probeIntervalMs, passTimeoutMs } = deps.times ?? {};
   let port = 0;
   const doors = () => ({ doors: config.doors, port });
   const hostClient = createHttpClient({ userAgent: userAgent(deps), allowPrivate: config.allowPrivate });
@@ -161,9 +177,10 @@ async function serve(
     logger,
     metrics,
     now,
+    ...(probeIntervalMs === undefined ? {} : { probeIntervalMs }),
   });
   cleanups.push(() => hosts.close());
-  const repeats = new RepeatWindow();
+  const repeats = new RepeatWindow(deps.repeatLimits);
   const tarballs = createTarballAnswers({
     ...registry,
     hosts,
@@ -194,7 +211,7 @@ async function serve(
       blobs: stores.blobs,
       tarballs,
       doors,
-      passthrough: createPassthrough({ upstream }),
+      passthrough: createPassthrough({ upstream, timeoutMs: passTimeoutMs, now }),
       federation: (incoming, path, query, door) =>
         path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
       home: createHome({ hosts, journal: registry.journal, version: deps.version }),
