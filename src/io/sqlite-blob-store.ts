@@ -19,7 +19,7 @@ import type {
   StreamedBlob,
 } from './blob-store.ts';
 import { HotBlobs } from './hot-blobs.ts';
-import { openReader, SqliteWriter, type Step } from './sqlite-writer.ts';
+import { openDatabase, type SqliteWriter, type Step } from './sqlite-writer.ts';
 import { Turn } from './turn.ts';
 
 /** `id` is the digest: 32 bytes for a sha256, 64 for a sha512. What rotted moves to `quarantine`. */
@@ -46,9 +46,10 @@ export type SqliteBlobStoreOptions = {
 };
 
 /** Opens the store in `file`, or makes an empty one. */
-export async function openSqliteBlobStore(file: string, options: SqliteBlobStoreOptions = {}): Promise<BlobStore> {
-  const writer = await SqliteWriter.open({ file, schema: SCHEMA, statements: STATEMENTS });
-  return new SqliteBlobStore(file, writer, openReader(file), options.hotBytesMax ?? HOT_BYTES_DEFAULT);
+export function openSqliteBlobStore(file: string, options: SqliteBlobStoreOptions = {}): Promise<BlobStore> {
+  const data = { file, schema: SCHEMA, statements: STATEMENTS };
+  const hotBytesMax = options.hotBytesMax ?? HOT_BYTES_DEFAULT;
+  return openDatabase(data, (writer, reader) => new SqliteBlobStore(file, writer, reader, hotBytesMax));
 }
 
 class SqliteBlobStore implements BlobStore {
@@ -158,8 +159,9 @@ class SqliteBlobStore implements BlobStore {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    await this.#writer.close();
+    // The writer last: it is the one that can take the write-ahead log into the database.
     this.#reader.close();
+    await this.#writer.close();
   }
 
   async #check(id: BlobId, bytes: Uint8Array): Promise<void> {

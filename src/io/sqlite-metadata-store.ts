@@ -11,7 +11,7 @@ import { ConflictError } from '../core/errors.ts';
 import { type Change, DERIVED_TABLES, type TableName, type Tables } from '../core/tables.ts';
 import type { Keyed, MetadataStore, ScanOptions } from './metadata-store.ts';
 import { Serial } from './serial.ts';
-import { openReader, SqliteWriter, type Step } from './sqlite-writer.ts';
+import { openDatabase, type SqliteWriter, type Step } from './sqlite-writer.ts';
 import { Turn } from './turn.ts';
 
 const SCHEMA = `
@@ -43,9 +43,9 @@ const STATEMENTS = [
 ];
 
 /** Opens the store in `file`, or makes an empty one. */
-export async function openSqliteMetadataStore(file: string): Promise<MetadataStore> {
-  const writer = await SqliteWriter.open({ file, schema: SCHEMA, statements: STATEMENTS });
-  return new SqliteMetadataStore(writer, openReader(file));
+export function openSqliteMetadataStore(file: string): Promise<MetadataStore> {
+  const data = { file, schema: SCHEMA, statements: STATEMENTS };
+  return openDatabase(data, (writer, reader) => new SqliteMetadataStore(writer, reader));
 }
 
 class SqliteMetadataStore implements MetadataStore {
@@ -148,6 +148,7 @@ class SqliteMetadataStore implements MetadataStore {
     if (this.#closed) return;
     this.#closed = true;
     await this.#writes.idle();
+    // The writer last: it is the one that can take the write-ahead log into the database.
     this.#reader.close();
     await this.#writer.close();
   }

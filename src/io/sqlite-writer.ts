@@ -132,8 +132,29 @@ export class SqliteWriter {
   }
 }
 
+/**
+ * Opens a database with both halves.
+ *
+ * @param make what to make of them; if it throws, because the file is damaged for instance, both are closed again
+ */
+export async function openDatabase<T>(
+  data: WriterData,
+  make: (writer: SqliteWriter, reader: DatabaseSync) => T,
+): Promise<T> {
+  const writer = await SqliteWriter.open(data);
+  let reader: DatabaseSync | null = null;
+  try {
+    reader = openReader(data.file);
+    return make(writer, reader);
+  } catch (error) {
+    reader?.close();
+    await writer.close();
+    throw error;
+  }
+}
+
 /** Opens the reading connection. Its writer must be open, since only that one can bring the database up to date. */
-export function openReader(file: string): DatabaseSync {
+function openReader(file: string): DatabaseSync {
   return new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
 }
 

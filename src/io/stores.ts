@@ -28,16 +28,26 @@ export type MirrorStores = { readonly blobs: BlobStore; close(): Promise<void> }
 /** Folder of the compressed forms of an origin. */
 export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
 
-/** Opens or makes an origin's stores. The caller owns the folder (io/data-dir.ts). */
+/** Opens or makes an origin's stores: all, or, if any can't be opened, none. The caller owns the folder. */
 export async function openOriginStores(dir: string): Promise<OriginStores> {
-  await makeFolder(join(dir, 'cache', 'tarballs'));
-  const metadata = await openSqliteMetadataStore(join(dir, 'metadata.sqlite'));
-  const blobs = await openSqliteBlobStore(join(dir, 'blobs.sqlite'));
-  const tarballs = await openFileBlobStore(join(dir, 'cache', 'tarballs'));
+  const opened: { close(): Promise<void> }[] = [];
   const close = async (): Promise<void> => {
-    await Promise.all([metadata.close(), blobs.close(), tarballs.close()]);
+    await Promise.all(opened.map((store) => store.close()));
   };
-  return { metadata, blobs, tarballs, close };
+  const keep = <T extends { close(): Promise<void> }>(store: T): T => {
+    opened.push(store);
+    return store;
+  };
+  try {
+    await makeFolder(join(dir, 'cache', 'tarballs'));
+    const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite')));
+    const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite')));
+    const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs')));
+    return { metadata, blobs, tarballs, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 /** Opens or makes a mirror's store. The caller owns the folder (io/data-dir.ts). */

@@ -1,7 +1,11 @@
+import assert from 'node:assert/strict';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
+import { test } from 'node:test';
 import { openSqliteBlobStore } from '../../src/io/sqlite-blob-store.ts';
-import { blobStoreContract } from './blob-store-contract.ts';
+import { tempFolder } from '../support/temp-folder.ts';
+import { blobOf, blobStoreContract, bytesOf } from './blob-store-contract.ts';
 
 blobStoreContract('sqlite blob store', {
   open: (folder) => openSqliteBlobStore(join(folder, 'blobs.sqlite')),
@@ -13,4 +17,12 @@ blobStoreContract('sqlite blob store', {
     db.close();
   },
   durable: true,
+});
+
+test('sqlite blob store: closing leaves one file, with everything in it', async () => {
+  const folder = tempFolder();
+  const store = await openSqliteBlobStore(join(folder, 'blobs.sqlite'));
+  await store.putMany([{ id: blobOf(bytesOf(9)), bytes: bytesOf(9) }]);
+  await store.close();
+  assert.deepEqual(readdirSync(folder), ['blobs.sqlite']);
 });
