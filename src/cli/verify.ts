@@ -1,0 +1,122 @@
+/**
+ * `verify DIR`: checks everything that a data directory holds. A stopped one is taken (its lock is held meanwhile); a
+ * running one is checked by its own server, asked over the admin socket.
+ */
+import { access, readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ConflictError, UsageError } from '../core/errors.ts';
+import { formatReport, problemsIn, Tally, type VerifyReport } from '../core/verify-report.ts';
+import { callAdmin } from '../io/admin-socket.ts';
+import { openDataDir, type Role, roleOf } from '../io/data-dir.ts';
+import { openHostKeys, openOriginKeys } from '../io/key-file.ts';
+import { openMirrorStores, openOriginStores } from '../io/stores.ts';
+import { verifyStores } from '../io/verify-stores.ts';
+
+const EXIT = { sound: 0, wrong: 1 };
+
+/** Files without which there is nothing to check; opening would make empty ones. */
+const NEEDED: Record<Role, readonly string[]> = {
+  origin: ['metadata.sqlite', 'blobs.sqlite', 'keys/keys.note'],
+  mirror: ['blobs', 'keys/identity.key', 'keys/exchange.key'],
+};
+
+/**
+ * Verifies a data directory, or all that lie in a folder such as that of `up`, and prints what was found.
+ *
+ * @param print takes one line
+ * @returns the exit code: 0 if all is well, 1 if anything is wrong
+ * @throws UsageError if there is no data directory
+ */
+export async function runVerify(
+  target: string,
+  print: (line: string) => void = (line) => process.stdout.write(`${line}\n`),
+): Promise<number> {
+  let problems = 0;
+  for (const { dir, role } of await dataDirsIn(target)) {
+    print(`${dir} (${role})`);
+    const report = await verifyDataDir(dir, role);
+    for (const line of formatReport(report)) print(line);
+    problems += problemsIn(report);
+  }
+  print(
+    problems === 0
+      ? 'all is well'
+      : `${problems.toLocaleString('en')} ${problems === 1 ? 'thing is' : 'things are'} wrong`,
+  );
+  return problems === 0 ? EXIT.sound : EXIT.wrong;
+}
+
+/** The report on one data directory, from its server if one is running there. */
+export async function verifyDataDir(dir: string, role: Role): Promise<VerifyReport> {
+  const missing = await missingIn(dir, role);
+  if (missing.length > 0) return oneProblem(dir, `it lacks ${missing.join(' and ')}`);
+  try {
+    return await verifyStopped(dir, role);
+  } catch (error) {
+    if (error instanceof ConflictError) return verifyRunning(dir, error);
+    return oneProblem(dir, error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function verifyStopped(dir: string, role: Role): Promise<VerifyReport> {
+  const data = await openDataDir(dir, role);
+  try {
+    const keys = await verifyKeys(dir, role);
+    const stores = role === 'origin' ? await openOriginStores(dir) : await openMirrorStores(dir);
+    try {
+      return { checks: [...keys.checks, ...(await verifyStores(stores)).checks] };
+    } finally {
+      await stores.close();
+    }
+  } finally {
+    await data.close();
+  }
+}
+
+/** @param inUse what to say if there is no server to ask, only someone who holds the folder */
+async function verifyRunning(dir: string, inUse: ConflictError): Promise<VerifyReport> {
+  try {
+    return (await callAdmin(dir, 'GET', ['verify'])) as VerifyReport;
+  } catch (error) {
+    return oneProblem(dir, error instanceof ConflictError ? inUse.message : (error as Error).message);
+  }
+}
+
+async function verifyKeys(dir: string, role: Role): Promise<VerifyReport> {
+  const tally = new Tally('keys');
+  await tally.attempt('keys', async () => {
+    if (role === 'origin') await openOriginKeys(dir);
+    else await openHostKeys(dir);
+    tally.count(role === 'origin' ? 'key set' : 'identity key');
+  });
+  return { checks: [tally.result(role === 'origin' ? 'as the root key certifies' : 'readable')] };
+}
+
+async function dataDirsIn(target: string): Promise<{ dir: string; role: Role }[]> {
+  if (/^https?:/.test(target)) throw new UsageError(`${target} is a URL: verify takes a data directory`);
+  const inside = await readdir(target, { withFileTypes: true }).catch((cause) => {
+    throw new UsageError(`there is no folder ${target} that can be read`, { cause });
+  });
+  const folders = inside.filter((one) => one.isDirectory()).map(({ name }) => join(target, name));
+  const found: { dir: string; role: Role }[] = [];
+  for (const dir of [target, ...folders.sort()]) {
+    const role = await roleOf(dir);
+    if (role !== null) found.push({ dir, role });
+  }
+  if (found.length > 0) return found;
+  throw new UsageError(`${target} is no data directory, and holds none: there is no format.json`);
+}
+
+async function missingIn(dir: string, role: Role): Promise<string[]> {
+  const missing: string[] = [];
+  for (const name of NEEDED[role]) {
+    await access(join(dir, name)).catch(() => missing.push(name));
+  }
+  return missing;
+}
+
+function oneProblem(dir: string, what: string): VerifyReport {
+  const tally = new Tally('folder');
+  tally.wrong(dir, what);
+  return { checks: [tally.result('')] };
+}
