@@ -33,7 +33,7 @@ export class FeedParser {
    * @throws MalformedError for an event longer than FEED_EVENT_LENGTH_MAX or bytes that are not UTF-8
    */
   push(bytes: Uint8Array): FeedEvent[] {
-    const blocks = (this.#rest + this.#decode(bytes)).split('\n\n');
+    const blocks = (this.#rest + this.#decode(bytes)).replaceAll('\r\n', '\n').split('\n\n');
     this.#rest = blocks.pop() as string;
     if ([this.#rest, ...blocks].some((block) => block.length > FEED_EVENT_LENGTH_MAX)) {
       throw new MalformedError('change feed', `an event is longer than ${FEED_EVENT_LENGTH_MAX} characters`);
@@ -43,7 +43,7 @@ export class FeedParser {
 
   #decode(bytes: Uint8Array): string {
     try {
-      return this.#decoder.decode(bytes, { stream: true }).replaceAll('\r\n', '\n');
+      return this.#decoder.decode(bytes, { stream: true });
     } catch (cause) {
       throw new MalformedError('change feed', 'it is not UTF-8', { cause });
     }
