@@ -60,6 +60,7 @@ function parseBlock(block: string): FeedEvent | null {
 
 /** A comment is a field without a name. */
 function parseField(line: string): { name: string; value: string } {
-  const [, name = '', value = ''] = /^([^:]*)(?:: ?(.*))?$/.exec(line) ?? [];
+  // Not `.`, which stops at U+2028: only a line feed ends a line here.
+  const [, name = '', value = ''] = /^([^:]*)(?:: ?([^\n]*))?$/.exec(line) ?? [];
   return { name, value };
 }
