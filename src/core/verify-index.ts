@@ -78,7 +78,8 @@ export async function verifyTables(reader: IndexReader): Promise<Check> {
   for (const { table, key } of differing)
     tally.wrong(`${table} ${show(key)}`, await differenceOf(table, key, tables, reader));
   const behind = (await reader.size()) - folded;
-  if (behind > 0) tally.note(`${behind} entries are not in the tables yet; the next start takes them in`);
+  if (behind > 0)
+    tally.note(`${entries(behind)} not in the tables yet; the next start takes ${behind === 1 ? 'it' : 'them'} in`);
   return tally.result('as the journal makes them');
 }
 
@@ -263,5 +264,7 @@ function canonical(value: unknown): string {
       : member,
   );
 }
+
+const entries = (n: number): string => (n === 1 ? '1 entry of the journal is' : `${n} entries of the journal are`);
 
 const show = (key: string): string => key.replaceAll(KEY_SEPARATOR, '@');
