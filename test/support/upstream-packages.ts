@@ -56,12 +56,17 @@ const deprecations: Record<string, string | undefined> = {
 
 /** The packages that an upstream has: real ones, with the edits that a test asked for. */
 export class UpstreamPackages {
+  readonly #real: boolean;
   readonly #made = new Map<string, MadePackage>();
   readonly #withdrawn = new Set<string>();
   readonly #edits = new Map<string, ((packument: Packument) => void)[]>();
   readonly #rendered = new Map<string, Packument | undefined>();
   /** Signs every version that has an integrity; undefined for a registry without signatures. */
   signer: Signer | undefined;
+
+  constructor(real: boolean) {
+    this.#real = real;
+  }
 
   put(made: MadePackage): void {
     this.#made.set(made.packument.name, made);
@@ -99,13 +104,16 @@ export class UpstreamPackages {
 
   async tarball(name: string, version: string): Promise<Buffer | undefined> {
     if (this.#withdrawn.has(name) || this.#withdrawn.has(`${name}@${version}`)) return undefined;
-    return (
-      this.#made.get(name)?.tarballs[version] ?? (this.#made.has(name) ? undefined : capturedTarball(name, version))
-    );
+    return this.#made.get(name)?.tarballs[version] ?? (this.#isOurs(name) ? undefined : capturedTarball(name, version));
+  }
+
+  #isOurs(name: string): boolean {
+    return this.#made.has(name) || !this.#real;
   }
 
   async #render(name: string): Promise<Packument | undefined> {
-    const packument = structuredClone(this.#made.get(name)?.packument) ?? (await captured(name));
+    const packument =
+      structuredClone(this.#made.get(name)?.packument) ?? (this.#isOurs(name) ? undefined : await captured(name));
     if (!packument) return undefined;
     this.#removeWithdrawn(packument);
     deprecate(packument);

@@ -49,6 +49,8 @@ export interface Upstream {
 export interface UpstreamOptions {
   /** Whether versions carry registry signatures; they do by default. */
   readonly signed?: boolean;
+  /** Whether it has real packages besides those that a test makes; it does by default. */
+  readonly real?: boolean;
 }
 
 const abbreviatedType = 'application/vnd.npm.install-v1+json';
@@ -56,7 +58,7 @@ const abbreviatedType = 'application/vnd.npm.install-v1+json';
 /** Starts an upstream on a free port of 127.0.0.1; it ends with the test. */
 export async function startUpstream(t: Pick<TestContext, 'after'>, options: UpstreamOptions = {}): Promise<Upstream> {
   const signer = createSigner();
-  const packages = new UpstreamPackages();
+  const packages = new UpstreamPackages(options.real ?? true);
   if (options.signed ?? true) packages.sign(signer);
   const requests: SeenRequest[] = [];
   const faults: { path: RegExp; fault: Fault }[] = [];
