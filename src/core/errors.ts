@@ -60,10 +60,12 @@ export class WithdrawnError extends FederationError {
   readonly subject: string;
   readonly reason: string;
 
-  constructor(facts: { subject: string; reason: string }, options?: ErrorOptions) {
-    super(`${facts.subject} was withdrawn: ${facts.reason}`, options);
-    this.subject = facts.subject;
-    this.reason = facts.reason;
+  /** @param facts `reason` is null where nobody gave one: then it is the upstream that shows it no more */
+  constructor({ subject, reason }: { subject: string; reason: string | null }, options?: ErrorOptions) {
+    const why = reason ?? 'withdrawn by the upstream';
+    super(`${subject} was withdrawn: ${why}`, options);
+    this.subject = subject;
+    this.reason = why;
   }
 }
 

@@ -122,7 +122,7 @@ export function createLearner(deps: {
         : { view: first, stale: false };
       const row = view.rows.get(version) ?? (await learnVersion(view, version, network));
       if (row.state === 'withdrawn') {
-        throw new WithdrawnError({ subject: `${name}@${version}`, reason: row.reason ?? 'withdrawn by the upstream' });
+        throw new WithdrawnError({ subject: `${name}@${version}`, reason: row.reason });
       }
       return { row, stale };
     },

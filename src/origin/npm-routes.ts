@@ -7,7 +7,7 @@
 import { manifestForm } from '../core/assembly.ts';
 import { utf8 } from '../core/bytes.ts';
 import { chooseDoor, type Door } from '../core/door.ts';
-import { ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
+import { ForbiddenError, NotFoundError, UnauthorizedError, WithdrawnError } from '../core/errors.ts';
 import {
   ABBREVIATED_TYPE,
   CACHE,
@@ -125,6 +125,7 @@ async function manifest(
   const { view } = learned;
   const version = Object.hasOwn(view.tags, spec) ? (view.tags[spec] as string) : spec;
   const row = view.rows.get(version);
+  if (row?.state === 'withdrawn') throw new WithdrawnError({ subject: `${name}@${version}`, reason: row.reason });
   if (row?.state !== 'listed') throw new NotFoundError(`${name} has no version or dist-tag ${JSON.stringify(spec)}`);
   const blob = await storedBlob(deps.blobs, row.manifest, `${name}@${version}`);
   const body = manifestForm(blob, row.cut, door.url, name, row.file);

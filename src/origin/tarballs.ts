@@ -178,7 +178,7 @@ export function createTarballs(deps: {
       const row = await metadata.get('version', versionKey(ref.name, ref.version));
       if (row?.state === 'withdrawn') {
         const subject = `${ref.name}@${ref.version}`;
-        throw new WithdrawnError({ subject, reason: row.reason ?? 'withdrawn by the upstream' });
+        throw new WithdrawnError({ subject, reason: row.reason });
       }
       await fetch(ref);
       const id = { algorithm: 'sha512', hex: sha512 } as const;
