@@ -1,15 +1,15 @@
 /**
- * Forms: packuments as they are sent, assembled from blobs for a door and kept gzipped.
+ * Forms: packuments as they are sent, assembled from blobs for a door and kept compressed.
  *
- * A cache: everything in it can be made again from the head. There is one file per package, kind and door, replaced when
- * the package changes; it names the form that it holds and carries a SHA-256, so that a rotten one is noticed and made
+ * A cache: everything in it can be made again from the head. There is one file per package, kind, door and coding,
+ * replaced when the package changes; it names the form that it holds and carries a SHA-256, so that a rotten one is noticed and made
  * again rather than served.
  */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { Readable } from 'node:stream';
+import { Readable, type Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
-import { createGunzip, createGzip } from 'node:zlib';
+import { constants, createBrotliCompress, createGunzip, createGzip, createZstdCompress } from 'node:zlib';
 import { type FormKind, formParts } from '../core/assembly.ts';
 import { concat, equal, text, utf8 } from '../core/bytes.ts';
 import { sha256, sha256Hex } from '../core/hash.ts';
@@ -19,19 +19,30 @@ import { tempPathFor } from '../io/durable-file.ts';
 import { Turn } from '../io/turn.ts';
 import { storedBlob } from './stored-blob.ts';
 
+/** Content codings that forms are kept in, the one that is best to send first. */
+export const FORM_CODINGS = ['zstd', 'br', 'gzip'] as const;
+export type FormCoding = (typeof FORM_CODINGS)[number];
+
 export type Forms = {
-  /** A form with the base URL `base`, gzipped. */
-  gzipped(kind: FormKind, head: Head, base: string): Promise<Uint8Array>;
-  /** The same for the few clients that take no gzip. */
+  /** A form with the base URL `base`, compressed. */
+  compressed(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array>;
+  /** The same for the few clients that take no coding. */
   plain(kind: FormKind, head: Head, base: string): Promise<AsyncIterable<Uint8Array>>;
   /** Resolves when nothing is being written. */
   idle(): Promise<void>;
 };
 
+/** Levels that cost about what gzip's usual one does: a form is made while its first client waits. */
+const COMPRESSORS = {
+  zstd: () => createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 5 } }),
+  br: () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
+  gzip: () => createGzip(),
+} as const satisfies Record<FormCoding, () => Transform>;
+
 const HASH_BYTES = 32;
 const HEX_LENGTH = 64;
 const MEMORY_BYTES_MAX = 48 * 1024 * 1024;
-/** What is handed to gzip at once. */
+/** What is handed to a compressor at once. */
 const PIECE_BYTES = 64 * 1024;
 
 /** Size in bytes of a form with base URL `base`: the empty-base form plus one base per version. */
@@ -46,27 +57,28 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
   const making = new Map<string, Promise<Uint8Array>>();
   const writing = new Set<Promise<void>>();
 
-  const pathOf = (kind: FormKind, name: string, base: string) => {
-    const key = sha256Hex(utf8(JSON.stringify([name, kind, base])));
+  const pathOf = (kind: FormKind, name: string, base: string, coding: FormCoding) => {
+    const key = sha256Hex(utf8(JSON.stringify([name, kind, base, coding])));
     return join(folder, key.slice(0, 2), key.slice(2));
   };
 
-  async function loadOrMake(kind: FormKind, head: Head, base: string): Promise<Uint8Array> {
-    const path = pathOf(kind, head.name, base);
+  async function loadOrMake(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array> {
+    const path = pathOf(kind, head.name, base, coding);
     const stored = await load(path, head[kind].sha256);
     if (stored) return stored;
-    const made = await gzipForm(kind, head, base, blobs);
+    const bytes = inPieces(formBytes(kind, head, base, blobs));
+    const made = await buffer(Readable.from(bytes).pipe(COMPRESSORS[coding]()));
     const written = save(path, head[kind].sha256, made).catch(note);
     writing.add(written);
     written.finally(() => writing.delete(written));
     return made;
   }
 
-  async function gzipped(kind: FormKind, head: Head, base: string): Promise<Uint8Array> {
-    const key = `${head[kind].sha256} ${kind} ${base}`;
+  async function compressed(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array> {
+    const key = `${head[kind].sha256} ${kind} ${coding} ${base}`;
     const kept = memory.get(key);
     if (kept) return kept;
-    const running = making.get(key) ?? loadOrMake(kind, head, base).finally(() => making.delete(key));
+    const running = making.get(key) ?? loadOrMake(kind, head, base, coding).finally(() => making.delete(key));
     making.set(key, running);
     const form = await running;
     memory.set(key, form);
@@ -74,8 +86,8 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
   }
 
   return {
-    gzipped,
-    plain: async (kind, head, base) => Readable.from([await gzipped(kind, head, base)]).pipe(createGunzip()),
+    compressed,
+    plain: async (kind, head, base) => Readable.from([await compressed(kind, head, base, 'gzip')]).pipe(createGunzip()),
     idle: async () => {
       await Promise.all(writing);
     },
@@ -122,16 +134,12 @@ async function load(path: string, form: string): Promise<Uint8Array | null> {
 }
 
 /** Not synced: a file that a crash has torn is noticed by its hash. */
-async function save(path: string, form: string, gzipped: Uint8Array): Promise<void> {
-  const rest = concat([utf8(form), gzipped]);
+async function save(path: string, form: string, bytes: Uint8Array): Promise<void> {
+  const rest = concat([utf8(form), bytes]);
   const temp = tempPathFor(path);
   await mkdir(dirname(path), { recursive: true });
   await writeFile(temp, concat([sha256(rest), rest]), { mode: 0o600 });
   await rename(temp, path);
-}
-
-function gzipForm(kind: FormKind, head: Head, base: string, blobs: BlobStore): Promise<Buffer> {
-  return buffer(Readable.from(inPieces(formBytes(kind, head, base, blobs))).pipe(createGzip()));
 }
 
 /** The bytes of a form, blob by blob. Gives way to the event loop. */

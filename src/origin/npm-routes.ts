@@ -20,7 +20,7 @@ import {
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
-import { type Forms, formSize } from './forms.ts';
+import { FORM_CODINGS, type FormCoding, type Forms, formSize } from './forms.ts';
 import type { Learned, Learner } from './learner.ts';
 import { staleHeaders } from './stale.ts';
 import { storedBlob } from './stored-blob.ts';
@@ -92,25 +92,27 @@ async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps:
 
 async function packument(incoming: Incoming, name: string, door: Door, deps: NpmRoutesDeps): Promise<Answer> {
   const { headers, method, network } = incoming;
-  const coding = negotiateEncoding(headerText(headers['accept-encoding']), ['gzip']);
-  if (coding === null) return problemAnswer(406, 'not-acceptable', 'packuments are sent with gzip or as they are');
+  const coding = negotiateEncoding(headerText(headers['accept-encoding']), FORM_CODINGS);
+  if (coding === null) {
+    return problemAnswer(406, 'not-acceptable', `packuments are sent as they are or with ${FORM_CODINGS.join(', ')}`);
+  }
   const kind = wantsAbbreviated(headers.accept) ? 'abbreviated' : 'full';
   const learned = await deps.learner.packument(name, network);
   const head = headOf(learned);
   const etag = etagOf(head[kind].sha256, door.url, coding);
-  const isGzip = coding === 'gzip';
-  const gzipped = isGzip ? await deps.forms.gzipped(kind, head, door.url) : null;
-  const size = gzipped?.length ?? formSize(kind, head, door.url);
+  const isPlain = coding === 'identity';
+  const stored = isPlain ? null : await deps.forms.compressed(kind, head, door.url, coding as FormCoding);
+  const size = stored?.length ?? formSize(kind, head, door.url);
   const plan = planRead(method, headers, { etag, size, allowRange: false });
   const answer: Record<string, string> = {
     'content-type': kind === 'full' ? 'application/json' : ABBREVIATED_TYPE,
     'cache-control': CACHE.byName,
     vary: PACKUMENT_VARY,
     ...staleHeaders(learned.stale),
-    ...(isGzip ? { 'content-encoding': 'gzip' } : {}),
+    ...(isPlain ? {} : { 'content-encoding': coding }),
     ...plan.headers,
   };
-  const body = plan.body ? (gzipped ?? (await deps.forms.plain(kind, head, door.url))) : null;
+  const body = plan.body ? (stored ?? (await deps.forms.plain(kind, head, door.url))) : null;
   return { status: plan.status, headers: answer, body };
 }
 
