@@ -7,7 +7,7 @@ import {
   type Server,
   type ServerResponse,
 } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer as listen, type Socket } from 'node:net';
 import { after, before, test } from 'node:test';
 import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { UpstreamError, UpstreamTimeoutError } from '../../src/core/errors.ts';
@@ -176,6 +176,22 @@ test('private addresses are refused, named or not', async () => {
   const named = base.replace('127.0.0.1', 'localhost');
   await fails(careful.request(`${named}/plain`, { maxBytes: 100 }), UpstreamError, /is private|refused/);
   assert.equal(seen.length, before);
+  await careful.close();
+});
+
+test('a private address is not even greeted by TLS', async () => {
+  const careful = createHttpClient({ userAgent: 'test/1', allowPrivate: false });
+  const greetings: unknown[] = [];
+  const listener = listen((socket) => socket.on('data', (bytes) => greetings.push(bytes)).on('error', () => undefined));
+  listener.listen(0, 'localhost');
+  await once(listener, 'listening');
+  const met = once(listener, 'connection');
+  const url = `https://localhost:${(listener.address() as AddressInfo).port}/`;
+  await fails(careful.request(url, { maxBytes: 100 }), UpstreamError, /is private/);
+  const [socket] = (await met) as [Socket];
+  if (!socket.closed) await once(socket, 'close');
+  assert.deepEqual(greetings, []);
+  listener.close();
   await careful.close();
 });
 

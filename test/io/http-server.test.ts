@@ -253,6 +253,23 @@ test('close ends idle connections and event streams at once, lets a running answ
   agent.destroy();
 });
 
+test('close does not wait for the connection of an answer that was being sent', { timeout: 10_000 }, async () => {
+  const gate = new EventEmitter();
+  async function* slowly(): AsyncGenerator<Uint8Array> {
+    yield utf8('half, ');
+    await once(gate, 'open');
+    yield utf8('whole');
+  }
+  const port = await serve(async () => text('', { body: slowly() }), { drainMs: 60_000 });
+  const agent = new Agent({ keepAlive: true });
+  const response = await get(port, '/', { agent });
+  const closing = open.splice(0)[0]?.close();
+  gate.emit('open');
+  assert.equal((await response.toArray()).join(''), 'half, whole');
+  await closing;
+  agent.destroy();
+});
+
 test('close waits for a stuck answer only for its bounded time', async () => {
   const port = await serve(({ signal }) => once(signal, 'abort').then(() => text('')), { drainMs: 20 });
   const request = get(port, '/');

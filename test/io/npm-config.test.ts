@@ -58,6 +58,13 @@ test("a project's file in the working directory is not read", async () => {
   }
 });
 
+test("a project's file in the home folder is not read, unless it is the user's own", async () => {
+  await writeFile(join(home, 'package.json'), '{}');
+  await writeFile(join(home, '.npmrc'), 'registry=https://project.registry.example/');
+  env.npm_config_userconfig = join(home, 'etc/user.npmrc');
+  assert.doesNotMatch((await readNpmConfig(env)).registry, /project/);
+});
+
 test('tokens are left where they are, scoped registries are named as ignored', async () => {
   await writeFile(
     join(home, '.npmrc'),
