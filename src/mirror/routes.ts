@@ -66,11 +66,11 @@ async function federationAnswer(
   const [first = '', second = '', third] = path;
   if (first === 'blob' && path.length === 3) {
     const id = blobId(second, third as string);
-    return deps.blobs.serve(request, id, fetchRightOf(deps, nonces, request, id, query));
+    return deps.blobs.serve(request, id, () => fetchRightOf(deps, nonces, request, id, query));
   }
   if (first === 'head' && path.length === 2) {
     const id = blobId('sha256', second);
-    return deps.blobs.serve(request, id, fetchRightOf(deps, nonces, request, id, query));
+    return deps.blobs.serve(request, id, () => fetchRightOf(deps, nonces, request, id, query));
   }
   if (first === 'hosts' && path.length === 1) return listAnswer(deps.list, request);
   if (first === 'identity' && path.length === 2) return identityAnswer(deps, second);

@@ -28,8 +28,11 @@ export type FetchRight =
   | null;
 
 export type BlobServer = {
-  /** @throws NotFoundError if the blob is not held and nobody entitled asks for it */
-  serve(request: Pick<Incoming, 'method' | 'headers'>, id: BlobId, right: FetchRight): Promise<Answer>;
+  /**
+   * @param rightOf asked only if the blob is not held: a hit costs no check of marks and signatures
+   * @throws NotFoundError if the blob is not held and nobody entitled asks for it
+   */
+  serve(request: Pick<Incoming, 'method' | 'headers'>, id: BlobId, rightOf: () => FetchRight): Promise<Answer>;
   /** Requests that ended in a bounce or an error since the start: what heartbeats tell. */
   failures(): number;
 };
@@ -100,9 +103,10 @@ export function createBlobServer(deps: {
   }
 
   return {
-    async serve(request, id, right) {
+    async serve(request, id, rightOf) {
       const held = await answerHeld(request, id);
       if (held) return held;
+      const right = rightOf();
       if (right === null) throw new NotFoundError(`this mirror does not hold ${id.algorithm} ${id.hex}`);
       const sources = right.by === 'mark' ? [...peers, origin] : [origin];
       const fetched = (await fetcher.fetch(id, sources)) && (await answerHeld(request, id));

@@ -11,6 +11,7 @@ import { NonceMemory, readSignature, verifyRequest } from '../core/http-signatur
 import { CONTROL_BODY_BYTES_MAX } from '../core/limits.ts';
 import { checkMarkAsOrigin } from '../core/mark.ts';
 import { formatApplyAnswer, parseApplication, parseHeartbeat, parseHostKey } from '../core/membership.ts';
+import { TokenBuckets } from '../core/token-bucket.ts';
 import { blobAnswer, type ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobId, BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
@@ -146,10 +147,12 @@ function feedAnswer(hosts: Hosts, guard: Guard, request: Incoming): Answer {
 
 /** Signed by the very key that applies: whoever has the key is the host. */
 async function applyAnswer(hosts: Hosts, guard: Guard, request: Incoming): Promise<Answer> {
+  guard.checkPace(request);
   const body = await request.body(CONTROL_BODY_BYTES_MAX);
   const application = parseApplication(body);
   const { hostId, publicKey } = parseHostKey(application.key);
-  const signer = guard.applicantOf(request, body, (id) => (id === hostId ? publicKey : null));
+  const signerOf = hosts.publicKeyOf(hostId) ? guard.hostOf : guard.applicantOf;
+  const signer = signerOf(request, body, (id) => (id === hostId ? publicKey : null));
   if (signer !== hostId) throw new UnauthorizedError('an application must be signed by the key that applies');
   const answer = await hosts.apply(application, request.network);
   const status = answer.status === 'approved' ? 200 : 202;
@@ -172,9 +175,14 @@ type KeyOf = (hostId: string) => Uint8Array | null;
 type Guard = {
   hostOf(request: Incoming, body: Uint8Array | null, keyOf: KeyOf): string | null;
   applicantOf(request: Incoming, body: Uint8Array | null, keyOf: KeyOf): string | null;
+  /** @throws TooManyRequestsError for a client network that applies faster than honest hosts do */
+  checkPace(request: Incoming): void;
 };
 
-/** Applicants make keys as they like, so the nonces of hosts are remembered apart: they can't be crowded out. */
+/** An application costs two public-key operations and a write. Several hosts behind one address start together. */
+const APPLY_PACE = { burst: 200, perSecond: 5 };
+
+/** Strangers make keys as they like, so the nonces of known hosts are remembered apart: they can't be crowded out. */
 function createGuard({ keys, now }: FederationRoutesDeps): Guard {
   const signerOf = (nonces: NonceMemory) => (request: Incoming, body: Uint8Array | null, keyOf: KeyOf) => {
     const signature = readSignature(request.headers);
@@ -186,7 +194,15 @@ function createGuard({ keys, now }: FederationRoutesDeps): Guard {
     nonces.use(signature, now());
     return signature.keyId;
   };
-  return { hostOf: signerOf(new NonceMemory()), applicantOf: signerOf(new NonceMemory()) };
+  const pace = new TokenBuckets(APPLY_PACE);
+  return {
+    hostOf: signerOf(new NonceMemory()),
+    applicantOf: signerOf(new NonceMemory()),
+    checkPace({ network }) {
+      if (!pace.take(network, now()))
+        throw new TooManyRequestsError('this network applies too often; try again in a minute');
+    },
+  };
 }
 
 function startsWithHead(bytes: Uint8Array): boolean {

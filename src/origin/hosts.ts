@@ -164,8 +164,9 @@ class OriginHosts implements Hosts {
   }
 
   async approve(hostId: string): Promise<void> {
+    const before = this.#standingOf(hostId);
     await this.#register.approve(hostId);
-    this.#health.set(hostId, newHealth(this.#now()));
+    if (before !== 'approved') this.#health.set(hostId, newHealth(this.#now()));
     await this.#membershipChanged(hostId, 'approved');
   }
 
