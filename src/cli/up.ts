@@ -15,9 +15,9 @@ const FRESHNESS_MS = 300_000;
 
 export async function runUp(config: UpConfig): Promise<{ close(): Promise<void> }> {
   const logFile = join(config.data, 'up.log');
-  const logger = createLogger({ role: 'up', level: config.logLevel, file: logFile });
+  const loggerOf = (role: string) => createLogger({ role, level: config.logLevel, file: logFile });
   const own = new Set<string>();
-  const origin = await startOwnOrigin(config, logger, own);
+  const origin = await startOwnOrigin(config, loggerOf('origin'), own);
   printReady('origin', origin.url);
   const mirrors: RunningMirror[] = [];
   const close = async (): Promise<void> => {
@@ -26,7 +26,7 @@ export async function runUp(config: UpConfig): Promise<{ close(): Promise<void> 
   };
   try {
     for (let number = 1; number <= config.mirrors; number++) {
-      const mirror = await startOwnMirror(config, logger, origin, number);
+      const mirror = await startOwnMirror(config, loggerOf(`mirror-${number}`), origin, number);
       own.add(mirror.hostId);
       mirrors.push(mirror);
     }
@@ -65,7 +65,7 @@ async function startOwnOrigin(config: UpConfig, logger: Logger, own: ReadonlySet
     redirectUnverified: [],
     freshnessMs: FRESHNESS_MS,
   };
-  const deps = await originDeps(logger.child({ role: 'origin' }));
+  const deps = await originDeps(logger);
   return startOrigin(settings, { ...deps, isOwnHost: (hostId) => own.has(hostId) });
 }
 
@@ -85,7 +85,7 @@ function startOwnMirror(
     originKey: origin.vkey,
     peers: [],
   };
-  return startMirror(settings, { logger: logger.child({ role: `mirror-${number}` }), software: SOFTWARE });
+  return startMirror(settings, { logger, software: SOFTWARE });
 }
 
 /** Waits until the origin sends clients to every mirror. */

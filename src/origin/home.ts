@@ -2,7 +2,7 @@
 import type { Door } from '../core/door.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { type Answer, type Incoming, jsonAnswer } from '../io/http-server.ts';
-import { renderHomePage } from '../web/home-page.ts';
+import { HOME_HEADERS, renderHomePage } from '../web/home-page.ts';
 import type { Hosts } from './hosts.ts';
 import type { Journal } from './journal.ts';
 
@@ -27,8 +27,7 @@ export function createHome(deps: {
       .filter((host) => host.approved && !host.private)
       .map(({ url, present, healthy }) => ({ url, present, healthy }));
     const page = renderHomePage({ registry: `${door.url}/`, mirrors, version: deps.version });
-    const html = { ...headers, 'content-type': 'text/html; charset=utf-8' };
-    return { status: 200, headers: html, body: Buffer.from(page) };
+    return { status: 200, headers: { ...headers, ...HOME_HEADERS }, body: Buffer.from(page) };
   };
 }
 
