@@ -32,7 +32,7 @@ export function ask(url: string, question: Question = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const asking = request({
       ...{ host: '127.0.0.1', port, method, path: target ?? pathname + search, localAddress: from, agent: false },
-      headers: { host, ...headers },
+      headers: { host, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }), ...headers },
     });
     asking.once('error', reject);
     asking.once('response', (response) => {
