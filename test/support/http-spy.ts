@@ -26,6 +26,10 @@ if (file) {
   });
 }
 
+// When the tests are killed they can't clean up, and a server would go on for ever. The channel alone keeps nobody alive.
+process.channel?.unref();
+process.once('disconnect', () => process.kill(process.pid, 'SIGKILL'));
+
 function question({ socket, method = '', url = '', headers }: IncomingMessage): Omit<Visit, 'status' | 'location'> {
   return { port: socket.localPort ?? 0, from: socket.remoteAddress ?? '', method, url, headers: { ...headers } };
 }

@@ -36,7 +36,8 @@ export async function startCommand(t: Pick<TestContext, 'after'>, args: readonly
   const child = spawn(process.execPath, ['--import', spy, join(projectRoot, 'src/cli/main.ts'), ...args], {
     cwd: work,
     detached: true,
-    stdio: ['ignore', 'pipe', 'pipe'],
+    // The channel lets the observer in the child notice when the tests themselves were killed.
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     env: { PATH: process.env.PATH, HOME: work, OPEN_REGISTRY_TEST_VISITS: visitsFile, ...env },
   });
   t.after(() => killGroup(child));
