@@ -161,7 +161,7 @@ describe('losing a host', () => {
   });
 
   it('suspends: out of rotation and list until approved again, also over a restart', async (t) => {
-    const origin = await startHostsOrigin(t);
+    const origin = await startHostsOrigin(t, { heartbeatSeconds: 3_000 });
     const mirror = await startMember(t, origin);
     const line = gone(origin, mirror);
     await origin.hosts.suspend(mirror.hostId, 'slow\nfor days');
