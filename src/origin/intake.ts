@@ -15,13 +15,13 @@ import { takeManifest } from '../core/manifest.ts';
 import { type Change, change, versionKey } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import { storedBlob } from '../io/stored-blob.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { type ComposedHead, composeHead } from './compose-head.ts';
 import type { Freshness } from './freshness.ts';
 import type { Incidents } from './incidents.ts';
 import type { Journal, NewEntry } from './journal.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
-import { storedBlob } from './stored-blob.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
 

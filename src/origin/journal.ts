@@ -11,7 +11,7 @@ import { type Entry, entrySortKey, formatEntry, parseEntry } from '../core/entry
 import { type FoldReader, foldEntries } from '../core/fold.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
-import { storedBlob } from './stored-blob.ts';
+import { storedBlob } from '../io/stored-blob.ts';
 
 /** An entry before the journal gave it its time. */
 export type NewEntry = Entry extends infer E ? (E extends Entry ? Omit<E, 'time'> : never) : never;

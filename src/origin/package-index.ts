@@ -7,7 +7,7 @@ import { canonicalFile } from '../core/manifest.ts';
 import { type VersionRow, versionOfKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
-import { storedBlob } from './stored-blob.ts';
+import { storedBlob } from '../io/stored-blob.ts';
 
 /** One package, all that is needed to answer for it. Never changed; replaced whole. */
 export type PackageView = {

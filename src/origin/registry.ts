@@ -1,9 +1,10 @@
 /** The registry behind an origin's doors: index, learning, forms and tarballs over its stores and its upstream. */
+
+import { createForms, type Forms } from '../door/forms.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { formsFolder, type OriginStores } from '../io/stores.ts';
 import type { Upstream } from '../io/upstream.ts';
-import { createForms, type Forms } from './forms.ts';
 import { createFreshness } from './freshness.ts';
 import { createIncidents, type Incidents } from './incidents.ts';
 import { createIntake } from './intake.ts';

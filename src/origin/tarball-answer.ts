@@ -12,12 +12,12 @@ import { versionFromFile } from '../core/npm-path.ts';
 import { type Decision, decideTarball, redirectLocation, type TarballInput } from '../core/redirect.ts';
 import type { RepeatWindow } from '../core/repeats.ts';
 import type { HostView, SelectHost } from '../core/selection.ts';
+import { staleHeaders } from '../door/answers.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
 import type { Metrics } from '../io/metrics.ts';
 import type { Hosts } from './hosts.ts';
 import type { Learner } from './learner.ts';
 import type { PackageIndex } from './package-index.ts';
-import { staleHeaders } from './stale.ts';
 import type { TarballRef, Tarballs } from './tarballs.ts';
 
 export type TarballAnswers = {

@@ -7,10 +7,11 @@ const mayImport: Record<string, readonly string[]> = {
   core: [],
   io: ['core'],
   web: ['core'],
+  door: ['core', 'io'],
   'config.ts': ['core'],
   'index.ts': ['core', ...roles],
-  cli: ['core', 'io', 'web', 'config.ts', ...roles],
-  ...Object.fromEntries(roles.map((role) => [role, ['core', 'io', 'web']])),
+  cli: ['core', 'io', 'web', 'door', 'config.ts', ...roles],
+  ...Object.fromEntries(roles.map((role) => [role, ['core', 'io', 'web', 'door']])),
 };
 
 const pureModules = new Set(['node:crypto', 'node:buffer']);

@@ -4,7 +4,7 @@ import type { IncidentRow } from '../../src/core/tables.ts';
 import { createHttpClient } from '../../src/io/http-client.ts';
 import { createLogger } from '../../src/io/logger.ts';
 import { createUpstream } from '../../src/io/upstream.ts';
-import { createForms, type Forms } from '../../src/origin/forms.ts';
+import { createForms, type Forms } from '../../src/door/forms.ts';
 import { createFreshness } from '../../src/origin/freshness.ts';
 import { createIncidents } from '../../src/origin/incidents.ts';
 import { createIntake } from '../../src/origin/intake.ts';

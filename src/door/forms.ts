@@ -16,8 +16,8 @@ import { sha256, sha256Hex } from '../core/hash.ts';
 import { type Head, openPages } from '../core/head.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { tempPathFor } from '../io/durable-file.ts';
+import { storedBlob } from '../io/stored-blob.ts';
 import { Turn } from '../io/turn.ts';
-import { storedBlob } from './stored-blob.ts';
 
 /** Content codings that forms are kept in, the one that is best to send first. */
 export const FORM_CODINGS = ['zstd', 'br', 'gzip'] as const;

@@ -1,4 +1,4 @@
-import type { BlobStore } from '../io/blob-store.ts';
+import type { BlobStore } from './blob-store.ts';
 
 /**
  * A blob of metadata that something of ours names.

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from 'node:zlib';
-import { createForms, FORM_CODINGS, formSize } from '../../src/origin/forms.ts';
+import { createForms, FORM_CODINGS, formSize } from '../../src/door/forms.ts';
 import { madePackage } from '../support/made-package.ts';
 import { MemoryBlobStore } from '../support/memory-blob-store.ts';
 import { startOriginCore } from '../support/origin-core.ts';
