@@ -44,3 +44,12 @@ export function listingOf(id: string, rows: HostRows, { present, health, heartbe
   const { healthy } = health;
   return { id, url, standing, reason, private: hidden, present, healthy, operator, software, applied, heartbeat };
 }
+
+/** How many hosts are known, and how many of them are still in after each condition for being sent clients. */
+export function countStates(views: readonly HostView[]): [state: string, count: number][] {
+  const approved = views.filter((view) => view.approved);
+  const present = approved.filter((view) => view.present);
+  const healthy = present.filter((view) => view.healthy);
+  const states = { known: views, approved, present, healthy };
+  return Object.entries(states).map(([state, hosts]) => [state, hosts.length]);
+}

@@ -19,7 +19,7 @@ import { createFeeds, type Feed } from './feeds.ts';
 import { createHostListPublisher, type HostListPublisher, type PublishedList } from './host-list-publisher.ts';
 import { createMarkMaker, type MarkMaker } from './host-marks.ts';
 import { type HostRegister, openHostRegister } from './host-register.ts';
-import { type HostListing, type HostSigns, listingOf, viewOf } from './host-views.ts';
+import { countStates, type HostListing, type HostSigns, listingOf, viewOf } from './host-views.ts';
 import type { Journal } from './journal.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
@@ -134,7 +134,9 @@ class OriginHosts implements Hosts {
     });
     const published = (serial: number) => this.#feeds.broadcast({ event: 'hosts', id: null, data: `${serial}` });
     this.#publisher = await createHostListPublisher({ store, logName, hostsKey, now: this.#now, published });
-    this.#deps.metrics.gauge('hosts', 'Hosts by what they are fit for', ['state'], (gauge) => this.#count(gauge));
+    this.#deps.metrics.gauge('hosts', 'Hosts by what they are fit for', ['state'], (gauge) => {
+      for (const [state, count] of countStates(this.views())) gauge.set({ state }, count);
+    });
   }
 
   async start(): Promise<void> {
@@ -292,14 +294,5 @@ class OriginHosts implements Hosts {
   #signsOf(id: string): HostSigns {
     const heartbeat = this.#heartbeats.get(id) ?? null;
     return { present: this.#presence.isPresent(id), health: this.#healthOf(id), heartbeat };
-  }
-
-  #count(gauge: { set(labels: { state: string }, value: number): void }): void {
-    const views = this.views();
-    const approved = views.filter((view) => view.approved);
-    gauge.set({ state: 'known' }, views.length);
-    gauge.set({ state: 'approved' }, approved.length);
-    gauge.set({ state: 'present' }, approved.filter(({ present }) => present).length);
-    gauge.set({ state: 'healthy' }, approved.filter(({ present, healthy }) => present && healthy).length);
   }
 }
