@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import type { IncidentRow } from '../../src/core/tables.ts';
+import { createForms, type Forms } from '../../src/door/forms.ts';
 import { createHttpClient } from '../../src/io/http-client.ts';
 import { createLogger } from '../../src/io/logger.ts';
 import { createUpstream } from '../../src/io/upstream.ts';
-import { createForms, type Forms } from '../../src/door/forms.ts';
 import { createFreshness } from '../../src/origin/freshness.ts';
 import { createIncidents } from '../../src/origin/incidents.ts';
 import { createIntake } from '../../src/origin/intake.ts';
@@ -64,6 +64,8 @@ export async function startOriginCore(
   const options = { freshnessMs: FRESHNESS_MS, neverAsk: [], tarballPatienceMs: 1_000, packumentPatienceMs: 5_000 };
   const learner = createLearner({ index, intake, freshness, options: { ...options, ...settings }, now });
   const forms = createForms({ folder: tempFolder(), blobs, note: (error) => Promise.reject(error) });
+  // Folders go at the end of the file, and a form may still be on its way into one.
+  t.after(() => forms.idle());
   return {
     server,
     blobs,
