@@ -67,6 +67,16 @@ export type Withdraw = Timed & {
   readonly reason: string;
 };
 
+/** By an admin's order a version is pinned anew, in place of what was pinned before. */
+export type Repin = Timed & {
+  readonly kind: 'repin';
+  readonly name: string;
+  readonly version: string;
+  /** sha256 of the version entry that counts from now on. */
+  readonly entry: string;
+  readonly reason: string;
+};
+
 /** A key of the upstream that counts from now on. */
 export type UpstreamKey = Timed & {
   readonly kind: 'upstream-key';
@@ -92,7 +102,7 @@ export type HostAdmit = Timed & {
 /** A host is no longer one of ours. */
 export type HostEvict = Timed & { readonly kind: 'host-evict'; readonly host: string; readonly reason: string };
 
-export type Entry = Learned | LearnedVersion | Measured | Withdraw | UpstreamKey | HostAdmit | HostEvict;
+export type Entry = Learned | LearnedVersion | Measured | Withdraw | Repin | UpstreamKey | HostAdmit | HostEvict;
 export type EntryKind = Entry['kind'];
 type FieldsOfKind<K extends EntryKind> = Fields<Omit<Extract<Entry, { kind: K }>, 'kind'>>;
 
@@ -127,6 +137,7 @@ const FIELDS: { readonly [K in EntryKind]: FieldsOfKind<K> } = {
     list: sha256Field,
   },
   withdraw: { time, name: nameField, version: versionOrAll, deadline: number, reason: reasonField },
+  repin: { time, name: nameField, version: versionField, entry: sha256Field, reason: reasonField },
   'upstream-key': {
     time,
     keyid: token,

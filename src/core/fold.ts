@@ -83,6 +83,8 @@ export async function foldEntry(entry: Entry, reader: FoldReader): Promise<Chang
       return foldMeasured(entry);
     case 'withdraw':
       return foldWithdraw(entry, reader);
+    case 'repin':
+      return foldRepin(entry, reader);
     case 'upstream-key': {
       const { keytype, scheme, key, expires, by } = entry;
       return [change('upstream-key', entry.keyid, { keytype, scheme, key, expires, by })];
@@ -126,15 +128,41 @@ async function foldLearned(entry: Of<'learned'>, reader: FoldReader): Promise<Ch
 }
 
 async function foldLearnedVersion(entry: Of<'learned-version'>, reader: FoldReader): Promise<Change[]> {
-  const line = parseVersionEntry(await reader.blob(entry.entry));
-  if (line.version !== entry.version) {
-    throw new MalformedError('version entry', `expected version ${entry.version}, found ${line.version}`);
-  }
-  const known = await reader.get('package', entry.name);
-  const changes: Change[] = known ? [] : [change('package', entry.name, { head: null, seq: 0, withdrawn: null })];
-  changes.push(change('version', versionKey(entry.name, entry.version), versionRow(line, 'learned', null)));
-  changes.push(...(await foldPin(entry.name, line, reader)));
-  return changes;
+  const line = await versionEntryOf(entry, reader);
+  return [
+    ...(await foldName(entry.name, reader)),
+    change('version', versionKey(entry.name, entry.version), versionRow(line, 'learned', null)),
+    ...(await foldPin(entry.name, line, reader)),
+  ];
+}
+
+/** The version waits for the next head, like one that was learned alone: only a head knows its publish time. */
+async function foldRepin(entry: Of<'repin'>, reader: FoldReader): Promise<Change[]> {
+  const line = await versionEntryOf(entry, reader);
+  const key = versionKey(entry.name, entry.version);
+  const before = await reader.get('version', key);
+  const isMoved = before !== null && before.pinned !== formatPinned(line.pinned);
+  return [
+    ...(await foldName(entry.name, reader)),
+    change('version', key, versionRow(line, 'learned', null)),
+    ...(isMoved ? await foldUnpin(entry, before.pinned, reader) : []),
+    ...(await foldPin(entry.name, line, reader)),
+  ];
+}
+
+/** A package of which only single versions are known so far. */
+async function foldName(name: string, reader: FoldReader): Promise<Change[]> {
+  const known = await reader.get('package', name);
+  return known ? [] : [change('package', name, { head: null, seq: 0, withdrawn: null })];
+}
+
+async function versionEntryOf(
+  { version, entry }: Of<'learned-version'> | Of<'repin'>,
+  reader: FoldReader,
+): Promise<VersionEntry> {
+  const line = parseVersionEntry(await reader.blob(entry));
+  if (line.version === version) return line;
+  throw new MalformedError('version entry', `expected version ${version}, found ${line.version}`);
 }
 
 function foldMeasured(entry: Of<'measured'>): Change[] {
@@ -164,6 +192,16 @@ async function foldWithdraw(entry: Of<'withdraw'>, reader: FoldReader): Promise<
 async function foldPin(name: string, entry: VersionEntry, reader: FoldReader): Promise<Change[]> {
   const key = formatPinned(entry.pinned);
   return (await reader.get('pinned', key)) ? [] : [change('pinned', key, { name, version: entry.version })];
+}
+
+/** A hash that a version no longer has goes to another version of the package that has it, or leaves the index. */
+async function foldUnpin({ name, version }: Of<'repin'>, pinned: string, reader: FoldReader): Promise<Change[]> {
+  const row = await reader.get('pinned', pinned);
+  if (row?.name !== name || row.version !== version) return [];
+  const rows = await reader.scan('version', versionPrefix(name));
+  const heirs = rows.filter((other) => other.row.pinned === pinned).map(({ key }) => versionOfKey(key));
+  const [heir] = heirs.filter((other) => other !== version).sort();
+  return [change('pinned', pinned, heir === undefined ? null : { name, version: heir })];
 }
 
 function versionRow(entry: VersionEntry, state: VersionRow['state'], time: string | null): VersionRow {

@@ -33,6 +33,7 @@ const byKind: { [K in Entry['kind']]: fc.Arbitrary<Omit<Extract<Entry, { kind: K
     (entry) => (entry.pinned.algorithm === 'sha512' ? { ...entry, sha512: entry.pinned.hex } : entry),
   ),
   withdraw: record({ time: count, name, version: fc.oneof(version, fc.constant('*')), deadline: count, reason }),
+  repin: record({ time: count, name, version, entry: hex(64), reason }),
   'upstream-key': record({
     time: count,
     keyid: token,
