@@ -1,0 +1,63 @@
+import { once } from 'node:events';
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { buffer } from 'node:stream/consumers';
+import type { TestContext } from 'node:test';
+import { type Fault, sendFaulty } from './upstream-faults.ts';
+
+/** A server that passes every request on to another, and breaks the answers that a test wants broken. */
+export interface Meddler {
+  /** Base URL without a slash at the end. */
+  readonly url: string;
+  /** Where requests go; to be set before the first one. */
+  target: string;
+  /** Requests whose answers were broken so far. */
+  readonly meddled: number;
+  /** Breaks answers to requests that match, until `mend`. */
+  fault(matches: (request: IncomingMessage) => boolean, fault: Fault): void;
+  mend(): void;
+}
+
+/** Starts one on a free port of 127.0.0.1; it ends with the test. */
+export async function startMeddler(t: Pick<TestContext, 'after'>, target = ''): Promise<Meddler> {
+  const faults: { matches: (request: IncomingMessage) => boolean; fault: Fault }[] = [];
+  let meddled = 0;
+  const server = createServer((incoming, response) => {
+    const { method, headers, url: path } = incoming;
+    const passed = request(meddler.target + path, { method: method ?? 'GET', headers, agent: false });
+    passed.once('error', () => response.destroy());
+    response.once('close', () => passed.destroy());
+    passed.once('response', (answer) => {
+      const fault = faults.find(({ matches }) => matches(incoming))?.fault;
+      if (fault) meddled++;
+      void (fault ? breakAnswer(fault, answer, response) : pass(answer, response));
+    });
+    incoming.pipe(passed);
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close().closeAllConnections());
+  const meddler: Meddler = {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    target,
+    get meddled() {
+      return meddled;
+    },
+    fault: (matches, fault) => faults.unshift({ matches, fault }),
+    mend: () => faults.splice(0),
+  };
+  return meddler;
+}
+
+function pass(answer: IncomingMessage, response: ServerResponse): void {
+  response.writeHead(answer.statusCode ?? 502, answer.headers);
+  // At once: an event stream's headers come long before its first event.
+  response.flushHeaders();
+  answer.once('error', () => response.destroy());
+  answer.pipe(response);
+}
+
+async function breakAnswer(fault: Fault, answer: IncomingMessage, response: ServerResponse): Promise<void> {
+  const headers = Object.entries(answer.headers).map(([name, value]) => [name, `${value}`]);
+  const body = await buffer(answer);
+  sendFaulty(fault, { status: answer.statusCode ?? 502, headers: Object.fromEntries(headers), body }, response);
+}
