@@ -72,6 +72,10 @@ export type MirrorConfig = {
   /** Base URLs of other mirrors to fetch missing blobs from. */
   readonly peers: readonly string[];
   readonly allowPrivate: boolean;
+  /** Base URL of an organisation's own registry, kept by this mirror; null for a host of the public pool. */
+  readonly door: string | null;
+  /** For how many seconds what the origin said of a package is served without asking again. Default 300. */
+  readonly freshnessSeconds: number;
   readonly logLevel: LogLevel;
 };
 
@@ -125,6 +129,13 @@ const doors: Setting = {
   fallback: [],
   repeats: true,
   read: parseDoorFlag,
+};
+const freshness: Setting = {
+  key: 'freshnessSeconds',
+  flag: '--freshness <SECONDS>',
+  describe: 'how long metadata is served without asking the upstream again',
+  fallback: 300,
+  read: (value) => readInteger(value, 0, 86_400),
 };
 const allowPrivate: Setting = {
   key: 'allowPrivate',
@@ -195,13 +206,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       repeats: true,
       read: readClientId,
     },
-    {
-      key: 'freshnessSeconds',
-      flag: '--freshness <SECONDS>',
-      describe: 'how long metadata is served without asking the upstream again',
-      fallback: 300,
-      read: (value) => readInteger(value, 0, 86_400),
-    },
+    freshness,
     logLevel,
   ],
   mirror: [
@@ -232,6 +237,14 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       repeats: true,
       read: parseBaseUrl,
     },
+    {
+      key: 'door',
+      flag: '--door <URL>',
+      describe: "base URL of your organisation's own registry at this mirror; it then sees its users' credentials",
+      fallback: null,
+      read: parseBaseUrl,
+    },
+    freshness,
     allowPrivate,
     logLevel,
   ],

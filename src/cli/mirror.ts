@@ -5,10 +5,17 @@ import { readNpmConfig } from '../io/npm-config.ts';
 import { startMirror } from '../mirror/service.ts';
 import { httpOptions, printReady, SOFTWARE } from './serving.ts';
 
+/** Said at every start, since an operator has to know what passes through. */
+function doorLines(door: string, origin: string): string {
+  return [`registry      ${door}/`, `credentials   of its users pass through this server, to ${origin}`].join('\n');
+}
+
 export async function runMirror(config: MirrorConfig): Promise<{ close(): Promise<void> }> {
   const logger = createLogger({ role: 'mirror', level: config.logLevel });
-  const mirror = await startMirror(config, { logger, software: SOFTWARE, http: httpOptions(await readNpmConfig()) });
+  const settings = { ...config, freshnessMs: config.freshnessSeconds * 1000 };
+  const mirror = await startMirror(settings, { logger, software: SOFTWARE, http: httpOptions(await readNpmConfig()) });
   printReady('mirror', mirror.url);
-  process.stdout.write(`host id  ${mirror.hostId}\n`);
+  if (config.door === null) process.stdout.write(`host id  ${mirror.hostId}\n`);
+  else process.stdout.write(`${doorLines(config.door, config.origin)}\n`);
   return mirror;
 }

@@ -45,6 +45,8 @@ export const KEY_NAME_LENGTH_MAX = 255;
 
 /** Request bodies, as received and after decoding. */
 export const AUDIT_BODY_BYTES_MAX = 4 * MIB;
+/** What a mirror's door passes on to its origin in one request. */
+export const FORWARD_BODY_BYTES_MAX = 64 * MIB;
 export const CONTROL_BODY_BYTES_MAX = 64 * KIB;
 
 /** The upstream's document of signing keys. */

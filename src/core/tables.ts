@@ -115,6 +115,18 @@ export type ApplicationRow = {
 /** By host id. */
 export type SuspensionRow = { readonly since: number; readonly reason: string };
 
+/** By name, at a mirror with a door: what its origin said last of the package, and when (unix ms). */
+export type FollowedRow = {
+  /** SHA-256 of the head; null where the origin has no such package. */
+  readonly head: string | null;
+  readonly checked: number;
+  /** Why the origin has withdrawn it; null for a package that is merely absent. */
+  readonly withdrawn: string | null;
+};
+
+/** By pinned hash, at a mirror with a door: the sha512 of bytes that were seen to satisfy a weaker pin. */
+export type SatisfiedRow = { readonly sha512: string };
+
 /** By setting's name. */
 export type SettingRow = { readonly value: string };
 
@@ -132,6 +144,8 @@ export type Tables = {
   incident: IncidentRow;
   application: ApplicationRow;
   suspension: SuspensionRow;
+  followed: FollowedRow;
+  satisfied: SatisfiedRow;
   setting: SettingRow;
 };
 
@@ -155,6 +169,8 @@ export const LOCAL_TABLES = [
   'incident',
   'application',
   'suspension',
+  'followed',
+  'satisfied',
   'setting',
 ] as const satisfies readonly TableName[];
 

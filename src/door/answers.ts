@@ -26,23 +26,27 @@ export const HEAD_HEADER = 'open-registry-head';
 
 /** @param base URL that tarball URLs begin with, without a slash at its end */
 export async function packumentAnswer(asked: Asked, shown: ShownPackage, base: string, forms: Forms): Promise<Answer> {
+  const kind: FormKind = wantsAbbreviated(asked.headers.accept) ? 'abbreviated' : 'full';
+  const answer = await formAnswer(asked, shown.head, kind, forms, base);
+  if (answer.status >= 400) return answer;
+  const more = { 'cache-control': CACHE.byName, [HEAD_HEADER]: shown.hash, ...staleHeaders(shown.stale) };
+  return { ...answer, headers: { ...answer.headers, ...more } };
+}
+
+/** A form in the coding that the client takes. Without a base URL it is the one that the head's digest is over. */
+export async function formAnswer(asked: Asked, head: Head, kind: FormKind, forms: Forms, base = ''): Promise<Answer> {
   const { headers, method } = asked;
   const coding = negotiateEncoding(headerText(headers['accept-encoding']), FORM_CODINGS);
   if (coding === null) {
     return problemAnswer(406, 'not-acceptable', `packuments are sent as they are or with ${FORM_CODINGS.join(', ')}`);
   }
-  const kind: FormKind = wantsAbbreviated(headers.accept) ? 'abbreviated' : 'full';
-  const { head, hash, stale } = shown;
   const isPlain = coding === 'identity';
   const stored = isPlain ? null : await forms.compressed(kind, head, base, coding as FormCoding);
   const size = stored?.length ?? formSize(kind, head, base);
   const plan = planRead(method, headers, { etag: etagOf(head[kind].sha256, base, coding), size, allowRange: false });
   const answer: Record<string, string> = {
     'content-type': kind === 'full' ? 'application/json' : ABBREVIATED_TYPE,
-    'cache-control': CACHE.byName,
     vary: PACKUMENT_VARY,
-    [HEAD_HEADER]: hash,
-    ...staleHeaders(stale),
     ...(isPlain ? {} : { 'content-encoding': coding }),
     ...plan.headers,
   };

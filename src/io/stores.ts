@@ -5,7 +5,9 @@
  *             blobs.sqlite      own content: heads, pages, manifests, tags, tops, chunk lists. Lost means lost.
  *             cache/tarballs/   tarballs by sha512: can be fetched again
  *             cache/forms/      compressed packuments: can be made again
- *     mirror  blobs/            everything it serves: can be fetched again
+ *     mirror  blobs/            tarballs and other blobs that it serves: can be fetched again
+ *             index.sqlite, index-blobs.sqlite, cache/forms/
+ *                               with a door: packages as its origin named them, and what they are made of; likewise
  */
 
 import { join } from 'node:path';
@@ -25,25 +27,52 @@ export type OriginStores = {
 
 export type MirrorStores = { readonly blobs: BlobStore; close(): Promise<void> };
 
-/** Folder of the compressed forms of an origin. */
+/** What a mirror with a door keeps of packages. */
+export type DoorStores = {
+  readonly metadata: MetadataStore;
+  readonly blobs: BlobStore;
+  close(): Promise<void>;
+};
+
+/** Folder of the compressed forms of an origin, or of a mirror with a door. */
 export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
 
 /** Opens or makes an origin's stores: all, or, if any can't be opened, none. The caller owns the folder. */
-export async function openOriginStores(dir: string): Promise<OriginStores> {
-  const opened: { close(): Promise<void> }[] = [];
-  const close = async (): Promise<void> => {
-    await Promise.all(opened.map((store) => store.close()));
-  };
-  const keep = <T extends { close(): Promise<void> }>(store: T): T => {
-    opened.push(store);
-    return store;
-  };
-  try {
+export function openOriginStores(dir: string): Promise<OriginStores> {
+  return openTogether(async (keep) => {
     await makeFolder(join(dir, 'cache', 'tarballs'));
     const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite')));
     const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite')));
     const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs')));
-    return { metadata, blobs, tarballs, close };
+    return { metadata, blobs, tarballs };
+  });
+}
+
+/** Opens or makes what a mirror with a door keeps of packages: both stores, or neither. The caller owns the folder. */
+export function openDoorStores(dir: string): Promise<DoorStores> {
+  return openTogether(async (keep) => {
+    await makeFolder(formsFolder(dir));
+    const metadata = keep(await openSqliteMetadataStore(join(dir, 'index.sqlite')));
+    const blobs = keep(await openSqliteBlobStore(join(dir, 'index-blobs.sqlite')));
+    return { metadata, blobs };
+  });
+}
+
+type Closable = { close(): Promise<void> };
+
+async function openTogether<T extends object>(
+  open: (keep: <S extends Closable>(store: S) => S) => Promise<T>,
+): Promise<T & Closable> {
+  const opened: Closable[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(opened.map((store) => store.close()));
+  };
+  try {
+    const stores = await open((store) => {
+      opened.push(store);
+      return store;
+    });
+    return { ...stores, close };
   } catch (error) {
     await close();
     throw error;

@@ -5,7 +5,7 @@
  * A body that was begun is finished with right bytes or not at all: where the disk turns out to be wrong half-way, the
  * blob is fetched anew and sending goes on behind the last good byte.
  */
-import { IntegrityError, NotFoundError } from '../core/errors.ts';
+import { IntegrityError, NotFoundError, UpstreamError } from '../core/errors.ts';
 import { bounceUrl } from '../core/hosts-list.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { blobAnswer } from '../io/blob-answer.ts';
@@ -25,6 +25,8 @@ export type FetchRight =
   | { readonly by: 'mark'; readonly mark: string; readonly doorId: string }
   /** Another host: it asks the origin itself if we fail, and our peers are not asked, so that no two ask in a circle. */
   | { readonly by: 'host' }
+  /** A client at this mirror's own door, who has nowhere else to go. */
+  | { readonly by: 'door' }
   | null;
 
 export type BlobServer = {
@@ -108,11 +110,13 @@ export function createBlobServer(deps: {
       if (held) return held;
       const right = rightOf();
       if (right === null) throw new NotFoundError(`this mirror does not hold ${id.algorithm} ${id.hex}`);
-      const sources = right.by === 'mark' ? [...peers, origin] : [origin];
+      const sources = right.by === 'host' ? [origin] : [...peers, origin];
       const fetched = (await fetcher.fetch(id, sources)) && (await answerHeld(request, id));
       if (fetched) return fetched;
       failures++;
       if (right.by === 'mark') return bounce(id, right);
+      if (right.by === 'door')
+        throw new UpstreamError({ what: `tarball ${id.hex}`, reason: 'no peer and no origin could give it now' });
       throw new NotFoundError(`this mirror could not get ${id.algorithm} ${id.hex}`);
     },
     failures: () => failures,

@@ -1,4 +1,6 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
+
+import { serveAdmin } from '../io/admin-socket.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
@@ -7,9 +9,11 @@ import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics } from '../io/metrics.ts';
 import { openMirrorStores } from '../io/stores.ts';
+import { createAdminHandler } from './admin.ts';
 import { createBlobFetcher, FETCH_TIMES, type FetchTimes } from './fetch-blob.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import { createMembership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
+import { openMirrorDoor } from './open-door.ts';
 import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
 import { createMirrorRoutes } from './routes.ts';
 import { createBlobServer } from './serve-blob.ts';
@@ -36,6 +40,13 @@ export type MirrorConfig = {
   readonly operator?: string | null;
   /** CIDRs of proxies whose `X-Forwarded-For` is believed. */
   readonly trustProxy?: readonly string[];
+  /**
+   * Base URL of an organisation's own registry, kept by this mirror; null for a host of the public pool. A mirror with a
+   * door serves its own people only: it does not apply as a host.
+   */
+  readonly door?: string | null;
+  /** For how long what the origin said of a package is served without asking again; only with a door. */
+  readonly freshnessMs?: number;
 };
 
 export type MirrorDeps = {
@@ -81,6 +92,7 @@ export async function startMirror(config: MirrorConfig, deps: MirrorDeps): Promi
 }
 
 type Opened = {
+  readonly dir: string;
   readonly blobs: BlobStore;
   readonly keys: HostKeys;
   readonly client: HttpClient;
@@ -99,14 +111,14 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
   const { origin, originKey } = config;
   const trust = await openOriginTrust({ dir, origin, originKey, client });
   const list = await openHeldList({ dir, origin, client, keys: trust.current() });
-  return { blobs, keys, client, trust, list };
+  return { dir, blobs, keys, client, trust, list };
 }
 
 /** Listens first: the origin asks for a proof of the URL before it admits the host. */
 async function serve(
   config: MirrorConfig,
   deps: MirrorDeps,
-  { blobs, keys, client, trust, list }: Opened,
+  { dir, blobs, keys, client, trust, list }: Opened,
   cleanups: (() => Promise<void>)[],
 ): Promise<Omit<RunningMirror, 'close'>> {
   const { logger, now = Date.now } = deps;
@@ -134,15 +146,20 @@ async function serve(
     now,
     times: deps.retryTimes ?? RETRY_TIMES,
   });
-  const handler = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, metrics, now });
+  const routes = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, metrics, now });
+  let port = 0;
+  const doorParts = { config, dir, client, tarballs: blobs, blobs: server, routes, logger, now, port: () => port };
+  const handler = config.door ? await openMirrorDoor({ ...doorParts, door: config.door }, cleanups) : routes;
   const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
   cleanups.push(() => http.close());
   // Before the server: whoever waits for a blob is sent back at once.
   cleanups.push(() => fetcher.close());
-  const port = await http.listen(config.host, config.port);
+  port = await http.listen(config.host, config.port);
   url = config.publicUrl ?? boundUrl(config.host, port);
+  const admin = await serveAdmin(dir, createAdminHandler({ blobs }));
+  cleanups.push(() => admin.close());
   cleanups.push(() => membership.close());
-  await membership.start();
+  if (!config.door) await membership.start();
   return { url, port, hostId: keys.hostId, state: () => membership.state() };
 }
 

@@ -1,4 +1,6 @@
 /** The origin's paths under `/-/federation/`: content by its hash, the keys, the list of hosts, the feed, membership. */
+
+import type { FormKind } from '../core/assembly.ts';
 import {
   BadRequestError,
   NotFoundError,
@@ -6,12 +8,15 @@ import {
   UnauthorizedError,
   UpstreamError,
 } from '../core/errors.ts';
+import { parseHead } from '../core/head.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
 import { CONTROL_BODY_BYTES_MAX } from '../core/limits.ts';
 import { checkMarkAsOrigin } from '../core/mark.ts';
 import { formatApplyAnswer, parseApplication, parseHeartbeat, parseHostKey } from '../core/membership.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
+import { formAnswer as formOf } from '../door/answers.ts';
+import type { Forms } from '../door/forms.ts';
 import { blobAnswer, type ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobId, BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
@@ -24,6 +29,7 @@ export type FederationRoutesDeps = {
   readonly keys: OriginKeys;
   /** Everything that is named by its sha256. */
   readonly blobs: BlobStore;
+  readonly forms: Forms;
   /**
    * A tarball of the index, fetched first if it must be; null for a hash that the index doesn't know.
    * @throws WithdrawnError, UpstreamError and its kin
@@ -73,6 +79,9 @@ function contentRoute(deps: FederationRoutesDeps, path: readonly string[], query
     if (algorithm === 'sha256') return { method: 'GET', answer: (request) => smallAnswer(deps, request, hex, false) };
     if (algorithm === 'sha512') return { method: 'GET', answer: (request) => tarballAnswer(deps, request, hex, query) };
   }
+  if (kind === 'form' && path.length === 3 && (hex === 'full' || hex === 'abbreviated')) {
+    return { method: 'GET', answer: (request) => formAnswer(deps, request, algorithm, hex) };
+  }
   if (kind === 'head' && path.length === 2) {
     return { method: 'GET', answer: (request) => smallAnswer(deps, request, algorithm, true) };
   }
@@ -92,6 +101,19 @@ async function smallAnswer(
     throw new NotFoundError(`the index has no ${onlyHeads ? 'head' : 'blob'} sha256 ${hex}`);
   }
   return blobAnswer(request, id, { size: bytes.length, open: async ({ start, end }) => bytes.subarray(start, end) });
+}
+
+/** A form with an empty base URL, as its head's digest is over; for mirrors that lack many of a package's blobs. */
+async function formAnswer(
+  deps: FederationRoutesDeps,
+  request: Incoming,
+  hash: string,
+  kind: FormKind,
+): Promise<Answer> {
+  const bytes = await deps.blobs.read({ algorithm: 'sha256', hex: checkedHex(hash, 64) });
+  if (!bytes || !startsWithHead(bytes)) throw new NotFoundError(`the index has no head sha256 ${hash}`);
+  const answer = await formOf(request, parseHead(bytes), kind, deps.forms);
+  return answer.status >= 400 ? answer : { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byHash } };
 }
 
 async function tarballAnswer(

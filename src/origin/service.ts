@@ -194,6 +194,7 @@ async function serve(
     hosts,
     keys,
     blobs: stores.blobs,
+    forms: registry.forms,
     openTarball: (sha512) => registry.tarballs.byHash(sha512),
     spend: (network, bytes) => repeats.spend(network, bytes, now()),
     avoid: (network, hostId) => repeats.avoid(network, hostId, now()),

@@ -2,6 +2,7 @@ import type { TestContext } from 'node:test';
 import { makeDoor } from '../../src/core/door.ts';
 import { sha512Hex } from '../../src/core/hash.ts';
 import { parseNpmRequest } from '../../src/core/npm-path.ts';
+import { createForms } from '../../src/door/forms.ts';
 import { createHttpClient } from '../../src/io/http-client.ts';
 import { createHttpServer, type Incoming, problemAnswer } from '../../src/io/http-server.ts';
 import { type OriginKeys, openOriginKeys } from '../../src/io/key-file.ts';
@@ -96,6 +97,7 @@ export async function startHostsOrigin(
     hosts,
     keys,
     blobs,
+    forms: createForms({ folder: tempFolder(), blobs, note: () => undefined }),
     openTarball: async (sha512) => {
       await held;
       const bytes = tarballs.get(sha512);

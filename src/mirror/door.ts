@@ -1,0 +1,120 @@
+/**
+ * An organisation's own door at a mirror: the npm API for its users, out of what the mirror holds and has verified itself.
+ * Everything else that clients ask of a registry is passed on to the origin; federation paths stay the mirror's own.
+ */
+import { chooseDoor, type Door } from '../core/door.ts';
+import { NotFoundError, UpstreamError } from '../core/errors.ts';
+import { CACHE } from '../core/http-semantics.ts';
+import { formatPinned, type PinnedHash } from '../core/integrity.ts';
+import { TARBALL_BYTES_MAX } from '../core/limits.ts';
+import { parseNpmRequest, versionFromFile } from '../core/npm-path.ts';
+import { change } from '../core/tables.ts';
+import { distTagsAnswer, manifestAnswer, packumentAnswer, staleHeaders } from '../door/answers.ts';
+import type { Forms } from '../door/forms.ts';
+import type { BlobStore } from '../io/blob-store.ts';
+import type { HttpClient } from '../io/http-client.ts';
+import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http-server.ts';
+import { storedBlob } from '../io/stored-blob.ts';
+import type { DoorStores } from '../io/stores.ts';
+import type { FollowedPackages } from './follow-packages.ts';
+import type { BlobServer } from './serve-blob.ts';
+
+export type MirrorDoorDeps = {
+  readonly doors: () => { readonly doors: readonly Door[]; readonly port: number };
+  readonly packages: FollowedPackages;
+  readonly forms: Forms;
+  readonly stores: DoorStores;
+  /** Tarballs by sha512. */
+  readonly tarballs: BlobStore;
+  readonly blobs: BlobServer;
+  readonly origin: string;
+  readonly client: HttpClient;
+  readonly forward: (incoming: Incoming) => Promise<Answer>;
+  /** Answers federation paths, health and metrics. */
+  readonly mirror: Handler;
+};
+
+export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
+  return async (incoming) => {
+    const asked = parseNpmRequest(incoming.method, incoming.url);
+    incoming.kind = asked.kind;
+    const { doors, port } = deps.doors();
+    const door = chooseDoor(incoming.hostHeader, doors, port);
+    switch (asked.kind) {
+      case 'packument':
+        return packument(deps, incoming, asked.name, door);
+      case 'manifest':
+        return manifest(deps, incoming, asked.name, asked.spec, door);
+      case 'dist-tags':
+        return distTags(deps, incoming, asked.name, asked.tag);
+      case 'tarball':
+        return tarball(deps, incoming, asked.name, asked.file);
+      case 'root':
+        return jsonAnswer(
+          200,
+          { registry: `${door.url}/`, software: 'open-registry' },
+          { 'cache-control': CACHE.noStore },
+        );
+      case 'ping':
+      case 'healthz':
+      case 'metrics':
+      case 'federation':
+        return deps.mirror(incoming);
+      default:
+        return deps.forward(incoming);
+    }
+  };
+}
+
+async function packument(deps: MirrorDoorDeps, incoming: Incoming, name: string, door: Door): Promise<Answer> {
+  const { shown, stale } = await deps.packages.get(name);
+  return packumentAnswer(incoming, { head: shown.head, hash: shown.hash, stale }, door.url, deps.forms);
+}
+
+async function manifest(
+  deps: MirrorDoorDeps,
+  incoming: Incoming,
+  name: string,
+  spec: string,
+  door: Door,
+): Promise<Answer> {
+  const { shown, stale } = await deps.packages.get(name);
+  const version = Object.hasOwn(shown.tags, spec) ? (shown.tags[spec] as string) : spec;
+  const entry = shown.entries.get(version);
+  if (!entry) throw new NotFoundError(`${name} has no version or dist-tag ${JSON.stringify(spec)}`);
+  const blob = await storedBlob(deps.stores.blobs, entry.manifest, `${name}@${version}`);
+  return manifestAnswer(incoming, { ...entry, name, blob, stale }, door.url);
+}
+
+async function distTags(deps: MirrorDoorDeps, incoming: Incoming, name: string, tag: string | null): Promise<Answer> {
+  const { shown, stale } = await deps.packages.get(name);
+  return distTagsAnswer(incoming, { name, tags: shown.tags, hash: shown.head.tags, stale }, tag);
+}
+
+async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, file: string): Promise<Answer> {
+  const { shown, stale } = await deps.packages.get(name);
+  const version = shown.files.get(file) ?? versionFromFile(name, file) ?? '';
+  const entry = shown.entries.get(version);
+  if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
+  const hex = await sha512Of(deps, entry.pinned, `${name}/-/${file}`);
+  const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door' }));
+  // By name, and names can be withdrawn; only hashes are for ever.
+  return { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byName, ...staleHeaders(stale) } };
+}
+
+/** The sha512 of a pinned tarball; bytes for a weaker pin come by name from the origin, and are checked against the pin. */
+async function sha512Of(deps: MirrorDoorDeps, pinned: PinnedHash, path: string): Promise<string> {
+  if (pinned.algorithm === 'sha512') return pinned.hex;
+  const key = formatPinned(pinned);
+  const known = await deps.stores.metadata.get('satisfied', key);
+  if (known && (await deps.tarballs.has({ algorithm: 'sha512', hex: known.sha512 }))) return known.sha512;
+  const { status, body } = await deps.client.open(`${deps.origin}/${path}`, { maxBytes: TARBALL_BYTES_MAX });
+  if (status !== 200) {
+    body.destroy();
+    throw new UpstreamError({ what: `${path} at the origin`, reason: `it answered with status ${status}` });
+  }
+  const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
+  const { sha512 } = await deps.tarballs.putStream(pinned, body, limits);
+  await deps.stores.metadata.write([change('satisfied', key, { sha512 })]);
+  return sha512;
+}

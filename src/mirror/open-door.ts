@@ -1,0 +1,63 @@
+/** Opens an organisation's own door at a mirror: its stores, and what follows the origin for it. */
+import { makeDoor } from '../core/door.ts';
+import { FORWARD_BODY_BYTES_MAX } from '../core/limits.ts';
+import { createForms } from '../door/forms.ts';
+import type { BlobStore } from '../io/blob-store.ts';
+import type { HttpClient } from '../io/http-client.ts';
+import type { Handler } from '../io/http-server.ts';
+import type { Logger } from '../io/logger.ts';
+import { formsFolder, openDoorStores } from '../io/stores.ts';
+import { createMirrorDoor } from './door.ts';
+import { createHeadFetcher } from './fetch-head.ts';
+import { followPackages } from './follow-packages.ts';
+import { createForward } from './forward.ts';
+import type { BlobServer } from './serve-blob.ts';
+import type { MirrorConfig } from './service.ts';
+
+const FRESHNESS_MS = 300_000;
+
+/** @param cleanups gets what has to be closed after the server */
+export async function openMirrorDoor(
+  parts: {
+    config: Pick<MirrorConfig, 'origin' | 'peers' | 'freshnessMs'>;
+    door: string;
+    dir: string;
+    client: HttpClient;
+    tarballs: BlobStore;
+    blobs: BlobServer;
+    /** The paths of every mirror. */
+    routes: Handler;
+    logger: Logger;
+    now: () => number;
+    /** The bound port, for the doors that loopback addresses are without configuration. */
+    port: () => number;
+  },
+  cleanups: (() => Promise<void>)[],
+): Promise<Handler> {
+  const { config, client, logger, now } = parts;
+  const { origin, peers } = config;
+  const stores = await openDoorStores(parts.dir);
+  cleanups.push(() => stores.close());
+  const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
+  const forms = createForms({ folder: formsFolder(parts.dir), blobs: stores.blobs, note });
+  cleanups.push(() => forms.idle());
+  const heads = createHeadFetcher({ blobs: stores.blobs, client, sources: [...peers, origin] });
+  const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
+  const doors = [makeDoor('self', parts.door)];
+  logger.warn(
+    { door: parts.door, origin },
+    'this mirror keeps a door: it sees the credentials of its users, and passes them on to its origin',
+  );
+  return createMirrorDoor({
+    doors: () => ({ doors, port: parts.port() }),
+    packages: followPackages({ origin, client, stores, heads, freshnessMs, logger, now }),
+    forms,
+    stores,
+    tarballs: parts.tarballs,
+    blobs: parts.blobs,
+    origin,
+    client,
+    forward: createForward({ origin, client, bodyBytesMax: FORWARD_BODY_BYTES_MAX }),
+    mirror: parts.routes,
+  });
+}

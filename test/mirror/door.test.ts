@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { type TestContext, test } from 'node:test';
+import { ask, type Question } from '../support/ask.ts';
+import { startTestMirror } from '../support/test-mirror.ts';
+import type { Manifest } from '../support/upstream-packages.ts';
+import { startWholeOrigin, type WholeOrigin } from '../support/whole-origin.ts';
+
+const DOOR = 'http://packages.example';
+
+type Packument = {
+  versions: Record<string, Manifest>;
+  'dist-tags': Record<string, string>;
+  time: Record<string, string>;
+};
+
+/** A mirror that keeps `DOOR`, in front of an origin; its clock is moved apart from the origin's. */
+async function startDoor(t: TestContext, origin: WholeOrigin, peers: string[] = []) {
+  let ahead = 0;
+  const config = { door: DOOR, peers, freshnessMs: 60_000 };
+  const mirror = await startTestMirror(t, origin.door, config, { now: () => Date.now() + ahead });
+  const atDoor = (path: string, question: Question = {}) =>
+    ask(mirror.url, { target: path, ...question, headers: { host: 'packages.example', ...question.headers } });
+  return {
+    mirror,
+    atDoor,
+    pass: (ms: number) => {
+      ahead += ms;
+    },
+  };
+}
+
+test('a mirror with a door answers as its origin does, with its own URLs', async (t) => {
+  const origin = await startWholeOrigin(t);
+  origin.put('@scope/alpha', { '1.0.0': { dependencies: { b: '1' } }, '1.1.0': { deprecated: 'old' } });
+  const { atDoor } = await startDoor(t, origin);
+  for (const accept of ['application/json', 'application/vnd.npm.install-v1+json']) {
+    const theirs = (await origin.ask('/@scope%2falpha', { headers: { accept } })).body.toString();
+    const ours = (await atDoor('/@scope%2falpha', { headers: { accept } })).body.toString();
+    assert.equal(ours, theirs.replaceAll(origin.door, DOOR));
+  }
+  const tags = await atDoor('/-/package/@scope%2falpha/dist-tags');
+  assert.deepEqual(tags.json(), { latest: '1.1.0' });
+  const version = (await atDoor('/@scope%2falpha/latest')).json<Manifest>();
+  assert.equal(version.dist.tarball, `${DOOR}/@scope/alpha/-/alpha-1.1.0.tgz`);
+});
+
+test('a large package comes as one form, and a new version of it as single blobs', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const versions = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`1.${i}.0`, {}]));
+  origin.put('alpha', versions);
+  const { atDoor, pass } = await startDoor(t, origin);
+  assert.equal(Object.keys((await atDoor('/alpha')).json<Packument>().versions).length, 60);
+  const forms = await origin.metric('http_requests_total', { kind: 'federation-form' });
+  assert.equal(forms, 1);
+  origin.put('alpha', { ...versions, '2.0.0': {} });
+  origin.pass(300_000);
+  pass(60_000);
+  assert.equal((await atDoor('/alpha')).json<Packument>()['dist-tags'].latest, '2.0.0');
+  assert.equal(await origin.metric('http_requests_total', { kind: 'federation-form' }), forms);
+});
+
+test('tarballs are served by the mirror itself, whatever the client', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const tarballs = origin.put('alpha');
+  const { atDoor } = await startDoor(t, origin);
+  for (const agent of ['npm/11.0.0 node/v24', 'pnpm/12.0.0', 'got (x)', 'curl/8']) {
+    const reply = await atDoor('/alpha/-/alpha-1.0.0.tgz', { headers: { 'user-agent': agent } });
+    assert.deepEqual([reply.status, reply.body], [200, tarballs['1.0.0']]);
+    assert.equal(reply.headers['cache-control'], 'public, max-age=300');
+  }
+  assert.equal((await atDoor('/alpha/-/alpha-9.9.9.tgz')).status, 404);
+});
+
+test('a version with no more than a sha1 is checked against that', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const tarballs = origin.put('alpha');
+  origin.upstream.packages.mutate('alpha', ({ versions }) => {
+    delete versions['1.0.0']?.dist.integrity;
+  });
+  const { atDoor } = await startDoor(t, origin);
+  for (let i = 0; i < 2; i++) {
+    const reply = await atDoor('/alpha/-/alpha-1.0.0.tgz');
+    assert.deepEqual([reply.status, reply.body], [200, tarballs['1.0.0']]);
+  }
+});
+
+test('with the origin gone, what is held goes on; what is not is said clearly; and it catches up', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const tarballs = origin.put('alpha');
+  const { atDoor, pass } = await startDoor(t, origin);
+  await atDoor('/alpha');
+  await atDoor('/alpha/-/alpha-1.0.0.tgz');
+  const { data, upstream, port } = origin;
+  await origin.close();
+  pass(86_400_000);
+
+  const stale = await atDoor('/alpha');
+  assert.deepEqual([stale.status, stale.json<Packument>()['dist-tags']], [200, { latest: '1.0.0' }]);
+  assert.match(String(stale.headers['cache-status']), /stale/);
+  const held = await atDoor('/alpha/-/alpha-1.0.0.tgz');
+  assert.deepEqual([held.status, held.body], [200, tarballs['1.0.0']]);
+  const unknown = await atDoor('/beta');
+  assert.equal(unknown.status, 502);
+  assert.match(unknown.error, /origin/);
+  assert.equal((await atDoor('/-/whoami')).status, 502);
+
+  const again = await startWholeOrigin(t, { config: { data, port }, upstream });
+  again.put('alpha', { '1.0.0': {}, '1.1.0': {} });
+  again.pass(86_400_000);
+  pass(60_000);
+  assert.equal((await atDoor('/alpha')).json<Packument>()['dist-tags'].latest, '1.1.0');
+});
+
+test('what the origin has not, or has withdrawn, is answered as the origin answers it', async (t) => {
+  const origin = await startWholeOrigin(t);
+  origin.put('alpha');
+  const { atDoor, pass } = await startDoor(t, origin);
+  assert.equal((await atDoor('/nothing')).status, 404);
+  await atDoor('/alpha');
+  origin.upstream.packages.withdraw('alpha');
+  origin.pass(300_000);
+  pass(60_000);
+  const gone = await atDoor('/alpha');
+  assert.equal(gone.status, 451);
+  assert.match(gone.error, /withdrawn/);
+});
+
+test('writes, logins and audits are passed on with credentials, and the answers are never kept', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const { atDoor } = await startDoor(t, origin);
+  const refused = await atDoor('/alpha', { method: 'PUT', body: '{}', headers: { authorization: 'Bearer secret' } });
+  assert.equal(refused.status, 403);
+  assert.match(refused.error, /publish is refused/);
+  assert.equal(refused.headers['cache-control'], 'no-store');
+  assert.equal((await atDoor('/-/whoami')).status, 401);
+  const search = await atDoor('/-/v1/search?text=alpha');
+  assert.equal(search.status, 200);
+});
+
+test('a peer that lies about a head or a blob is passed over', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const tarballs = origin.put('alpha');
+  const peer = await startWholeOrigin(t);
+  const { createServer } = await import('node:http');
+  const liar = createServer((_, response) => response.writeHead(200).end('head/1\nname alpha\n'));
+  await new Promise<void>((resolve) => liar.listen(0, '127.0.0.1', resolve));
+  t.after(() => liar.close());
+  const { port } = liar.address() as { port: number };
+  const { atDoor } = await startDoor(t, origin, [`http://127.0.0.1:${port}`, peer.door]);
+  assert.deepEqual((await atDoor('/alpha')).json<Packument>()['dist-tags'], { latest: '1.0.0' });
+  const { body } = await atDoor('/alpha/-/alpha-1.0.0.tgz');
+  assert.equal(
+    createHash('sha1').update(body).digest('hex'),
+    createHash('sha1')
+      .update(tarballs['1.0.0'] ?? '')
+      .digest('hex'),
+  );
+});
+
+test('a mirror with a door does not apply as a host, and says what it sees', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const { mirror } = await startDoor(t, origin);
+  await mirror.log.until(({ msg }) => /credentials of its users/.test(String(msg)));
+  assert.deepEqual(origin.hosts.list(), []);
+});
