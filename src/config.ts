@@ -29,6 +29,8 @@ export type UpConfig = {
   readonly mirrors: number;
   /** Base URL of the upstream registry; null means the one of the user's npm configuration. */
   readonly upstream: string | null;
+  /** Origins besides the upstream's own that tarballs may be fetched from. */
+  readonly upstreamTarballs: readonly string[];
   readonly doors: readonly Door[];
   readonly logLevel: LogLevel;
 };
@@ -122,6 +124,14 @@ const upstream: Setting = {
   fallback: null,
   read: readRegistryUrl,
 };
+const upstreamTarballs: Setting = {
+  key: 'upstreamTarballs',
+  flag: '--upstream-tarballs <URL>',
+  describe: 'further servers that tarballs of the upstream may be fetched from',
+  fallback: [],
+  repeats: true,
+  read: parseBaseUrl,
+};
 const doors: Setting = {
   key: 'doors',
   flag: '--door <RULE=URL>',
@@ -164,6 +174,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       read: (value) => readInteger(value, 0, 16),
     },
     upstream,
+    upstreamTarballs,
     doors,
     logLevel,
   ],
@@ -189,14 +200,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       repeats: true,
       read: readPattern,
     },
-    {
-      key: 'upstreamTarballs',
-      flag: '--upstream-tarballs <URL>',
-      describe: 'further servers that tarballs of the upstream may be fetched from',
-      fallback: [],
-      repeats: true,
-      read: parseBaseUrl,
-    },
+    upstreamTarballs,
     allowPrivate,
     {
       key: 'redirectUnverified',

@@ -60,7 +60,7 @@ async function startOwnOrigin(config: UpConfig, logger: Logger, own: ReadonlySet
     doors: config.doors,
     trustProxy: [],
     neverAsk: [],
-    upstreamTarballs: [],
+    upstreamTarballs: config.upstreamTarballs,
     allowPrivate: true,
     redirectUnverified: [],
     freshnessMs: FRESHNESS_MS,
