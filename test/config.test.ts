@@ -26,6 +26,7 @@ test('up needs nothing', async () => {
     port: 4873,
     mirrors: 2,
     upstream: null,
+    upstreamTarballs: [],
     doors: [],
     logLevel: 'info',
   });
