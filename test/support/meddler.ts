@@ -9,8 +9,8 @@ import { type Fault, sendFaulty } from './upstream-faults.ts';
 export interface Meddler {
   /** Base URL without a slash at the end. */
   readonly url: string;
-  /** Where requests go; to be set before the first one. */
-  target: string;
+  /** Base URL of the server where requests go; connections are dropped while it is not known. */
+  target: string | null;
   /** Requests whose answers were broken so far. */
   readonly meddled: number;
   /** Breaks answers to requests that match, until `mend`. */
@@ -19,10 +19,11 @@ export interface Meddler {
 }
 
 /** Starts one on a free port of 127.0.0.1; it ends with the test. */
-export async function startMeddler(t: Pick<TestContext, 'after'>, target = ''): Promise<Meddler> {
+export async function startMeddler(t: Pick<TestContext, 'after'>, target: string | null = null): Promise<Meddler> {
   const faults: { matches: (request: IncomingMessage) => boolean; fault: Fault }[] = [];
   let meddled = 0;
   const server = createServer((incoming, response) => {
+    if (meddler.target === null) return void response.destroy();
     const { method, headers, url: path } = incoming;
     const passed = request(meddler.target + path, { method: method ?? 'GET', headers, agent: false });
     passed.once('error', () => response.destroy());
@@ -57,7 +58,8 @@ function pass(answer: IncomingMessage, response: ServerResponse): void {
 }
 
 async function breakAnswer(fault: Fault, answer: IncomingMessage, response: ServerResponse): Promise<void> {
-  const headers = Object.entries(answer.headers).map(([name, value]) => [name, `${value}`]);
+  const { 'content-length': _, ...told } = answer.headers;
+  const headers = Object.entries(told).map(([name, value]) => [name, `${value}`]);
   const body = await buffer(answer);
   sendFaulty(fault, { status: answer.statusCode ?? 502, headers: Object.fromEntries(headers), body }, response);
 }
