@@ -22,6 +22,7 @@ export type IncidentKind =
   | 'pin-changed'
   | 'pin-disputed'
   | 'withdrawn'
+  | 'mass-disappearance'
   | 'new-upstream-key'
   | 'wrong-bytes';
 

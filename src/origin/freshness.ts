@@ -11,6 +11,8 @@ export type Freshness = {
   /** What a conditional request needs. */
   validators(name: string): Promise<UpstreamRow | null>;
   checked(name: string, row: Omit<UpstreamRow, 'checked'>): Promise<void>;
+  /** The upstream is to be asked at the next look as if for the first time: what it showed counts otherwise now. */
+  expire(name: string): Promise<void>;
   /** Asking failed: not to be tried again for a few seconds. */
   postpone(name: string): void;
   isVersionAbsent(name: string, version: string): boolean;
@@ -49,6 +51,12 @@ export function createFreshness(deps: { metadata: MetadataStore; freshnessMs: nu
       postponed.delete(name);
       remember(rows, name, row);
       await metadata.write([change('upstream', name, row)]);
+    },
+    async expire(name) {
+      rows.delete(name);
+      postponed.delete(name);
+      for (const key of absentVersions.keys()) if (key.startsWith(`${name}@`)) absentVersions.delete(key);
+      await metadata.write([change('upstream', name, null)]);
     },
     postpone: (name) => remember(postponed, name, now() + POSTPONE_MS),
     isVersionAbsent: (name, version) => (absentVersions.get(`${name}@${version}`) ?? 0) > now(),

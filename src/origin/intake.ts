@@ -6,7 +6,7 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import { utf8 } from '../core/bytes.ts';
-import { MalformedError, UpstreamError } from '../core/errors.ts';
+import { ConflictError, MalformedError, NotFoundError, UpstreamError } from '../core/errors.ts';
 import { asReason } from '../core/fields.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { formatHead, formatVersionEntry } from '../core/head.ts';
@@ -24,14 +24,27 @@ import type { Journal, NewEntry } from './journal.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
+import type { Withdrawals } from './withdrawals.ts';
 
 export type Intake = {
   /** Asks for the packument and takes it in. Resolves when the tables show the outcome. */
   packument(view: PackageView): Promise<void>;
   /** Asks for one version of a package whose packument is not wanted; nothing happens if there is none. */
   version(view: PackageView, version: string): Promise<void>;
+  /**
+   * Asks for the packument and takes what it shows for one version in place of what is pinned, by an admin's order.
+   * @throws NotFoundError or ConflictError if there is nothing that could be pinned anew
+   */
+  repin(view: PackageView, order: RepinOrder): Promise<void>;
 };
 
+/** `reason` is for everybody to read: it is journaled. */
+export type RepinOrder = { readonly version: string; readonly reason: string };
+
+/** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
+type Outcome = 'taken' | { readonly empty: string };
+
+const GONE = 'withdrawn by the upstream';
 /** Seconds within which every holder drops withdrawn bytes. */
 const WITHDRAW_DEADLINE_S = 3600;
 /** Blobs in one transaction, so that no write holds up others for long. */
@@ -48,12 +61,13 @@ export function createIntake(deps: {
   keys: UpstreamKeys;
   freshness: Freshness;
   incidents: Incidents;
+  withdrawals: Withdrawals;
   timeoutMs: number;
   /** Pause before the second look at a package that is gone. */
   secondLookMs: number;
   step?: (name: 'intake:blobs-stored' | 'intake:journaled') => void;
 }): Intake {
-  const { metadata, blobs, journal, index, upstream, keys, freshness, incidents } = deps;
+  const { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals } = deps;
   const taking = createGate(TAKING_MAX);
 
   const blob = (hex: string): Promise<Uint8Array> => storedBlob(blobs, hex, 'a version');
@@ -84,18 +98,41 @@ export function createIntake(deps: {
     if (changes.length > 0) await metadata.write(changes);
   }
 
-  async function takeIn(view: PackageView, bytes: Uint8Array): Promise<'taken' | 'empty'> {
+  /** With an order the version is judged as if it were seen for the first time. */
+  async function takeIn(view: PackageView, bytes: Uint8Array, order: RepinOrder | null = null): Promise<Outcome> {
     await keys.refresh();
-    const known = { rows: view.rows, order: view.order, tags: view.head ? view.tags : null };
+    const rows = order ? new Map([...view.rows].filter(([version]) => version !== order.version)) : view.rows;
+    const known = { rows, order: view.order, tags: view.head ? view.tags : null };
     const taken = await takePackument(view.name, bytes, known, takeDeps).catch((error) => {
       throw asUpstreamError(view.name, error);
     });
     await incidents.report(taken.incidents);
-    if (taken.entries.length === 0) return 'empty';
+    const repin = order && repinnedBy(order, taken, view);
+    if (taken.entries.length === 0) return { empty: taken.withdrawn.find(({ isGone }) => !isGone)?.reason ?? GONE };
+    await follow(view, taken);
+    await publish(view, taken, repin);
+    return 'taken';
+  }
+
+  async function publish(view: PackageView, taken: TakenPackument, repin: Repinned | null): Promise<void> {
     const composed = withSequence(await composeHead(taken, Math.max(view.seq, 1), blob), view);
     await noteUrls(view.name, taken.urls);
-    if (composed) await commit(view.name, composed.blobs, entriesFor(taken, composed));
-    return 'taken';
+    if (composed) {
+      const fresh = repin ? new Map(composed.blobs).set(repin.entry, repin.line) : composed.blobs;
+      return commit(view.name, fresh, entriesFor(taken, composed, repin));
+    }
+    if (repin) throw new ConflictError(`${view.name}@${repin.order.version} is pinned as the upstream shows it`);
+  }
+
+  /** Counts the look, and sees to it that what is gone may be withdrawn. */
+  async function follow(view: PackageView, { withdrawn }: TakenPackument): Promise<void> {
+    const gone = withdrawn.filter(({ isGone }) => isGone).length;
+    if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone });
+    await incidents.report(
+      withdrawn.map(({ version, reason }) => ({
+        ...{ kind: 'withdrawn' as const, subject: `${view.name}@${version}`, detail: reason },
+      })),
+    );
   }
 
   /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
@@ -105,20 +142,23 @@ export function createIntake(deps: {
     return answer.kind === 'missing' || (answer.kind === 'fresh' && sha256Hex(answer.bytes) === emptied);
   }
 
-  /** The upstream has no such package, or nothing left in it. */
-  async function gone(view: PackageView, emptied: string | null): Promise<void> {
-    if (view.head || view.rows.size > 0) {
+  /** The upstream has no such package, or nothing left in it that may be published. */
+  async function gone(view: PackageView, emptied: string | null, reason: string): Promise<void> {
+    if (isKnown(view) && !view.withdrawn) {
       if (!(await isStillGone(view, emptied))) {
         throw new UpstreamError({ what: view.name, reason: 'the upstream contradicts itself' });
       }
-      const reason = 'withdrawn by the upstream';
-      const version = '*';
+      if (reason === GONE) await withdrawals.admit(view.name, { versions: view.order.length, gone: 'all' });
       await incidents.report([{ kind: 'withdrawn', subject: view.name, detail: reason }]);
       await commit(view.name, new Map(), [
-        { kind: 'withdraw', name: view.name, version, deadline: WITHDRAW_DEADLINE_S, reason },
+        { kind: 'withdraw', name: view.name, version: '*', deadline: WITHDRAW_DEADLINE_S, reason: asReason(reason) },
       ]);
     }
     await freshness.checked(view.name, absentRow);
+  }
+
+  async function unchanged(view: PackageView): Promise<void> {
+    if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone: 0 });
   }
 
   return {
@@ -126,14 +166,26 @@ export function createIntake(deps: {
       const { name } = view;
       const before = view.head ? await freshness.validators(name) : null;
       const answer = await upstream.packument(name, before, deps.timeoutMs);
-      if (answer.kind === 'missing') return view.withdrawn ? freshness.checked(name, absentRow) : gone(view, null);
-      if (answer.kind === 'not-modified') return freshness.checked(name, before ?? absentRow);
+      if (answer.kind === 'missing') return gone(view, null, GONE);
+      if (answer.kind === 'not-modified') {
+        await unchanged(view);
+        return freshness.checked(name, before ?? absentRow);
+      }
       const body = sha256Hex(answer.bytes);
-      if (body !== before?.body) {
+      if (body === before?.body) await unchanged(view);
+      else {
         const outcome = await taking(() => takeIn(view, answer.bytes));
-        if (outcome === 'empty') return gone(view, body);
+        if (outcome !== 'taken') return gone(view, body, outcome.empty);
       }
       await freshness.checked(name, { etag: answer.etag, lastModified: answer.lastModified, body, absent: false });
+    },
+
+    async repin(view, order) {
+      const answer = await upstream.packument(view.name, null, deps.timeoutMs);
+      if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${view.name}`);
+      await taking(() => takeIn(view, answer.bytes, order));
+      const { etag, lastModified } = answer;
+      await freshness.checked(view.name, { etag, lastModified, body: sha256Hex(answer.bytes), absent: false });
     },
 
     async version(view, version) {
@@ -165,7 +217,10 @@ export function createIntake(deps: {
 
 const absentRow = { etag: null, lastModified: null, body: null, absent: true } as const;
 
-function entriesFor(taken: TakenPackument, composed: ComposedHead): NewEntry[] {
+const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.size > 0;
+
+/** In this order: a head lists what was pinned anew before it. */
+function entriesFor(taken: TakenPackument, composed: ComposedHead, repin: Repinned | null): NewEntry[] {
   const { name } = taken;
   const withdrawals = taken.withdrawn.map(({ version, reason }) => ({
     kind: 'withdraw' as const,
@@ -174,7 +229,24 @@ function entriesFor(taken: TakenPackument, composed: ComposedHead): NewEntry[] {
     deadline: WITHDRAW_DEADLINE_S,
     reason: asReason(reason),
   }));
-  return [...withdrawals, { kind: 'learned', name, head: composed.hash }];
+  const repins = repin ? [{ kind: 'repin' as const, name, ...repin.order, entry: repin.entry }] : [];
+  return [...withdrawals, ...repins, { kind: 'learned', name, head: composed.hash }];
+}
+
+/** An order that can be carried out. `entry` is the SHA-256 of `line`, the version entry that counts from now on. */
+type Repinned = { readonly order: RepinOrder; readonly line: Uint8Array; readonly entry: string };
+
+function repinnedBy(order: RepinOrder, taken: TakenPackument, view: PackageView): Repinned {
+  const subject = `${view.name}@${order.version}`;
+  if (!view.rows.has(order.version)) throw new NotFoundError(`${subject} was never pinned here`);
+  const found = taken.entries.find(({ version }) => version === order.version);
+  if (!found) {
+    const held = taken.incidents.find((incident) => incident.subject === subject);
+    if (held) throw new ConflictError(`${subject} can't be pinned as the upstream shows it now: ${held.kind}`);
+    throw new NotFoundError(`the upstream shows no ${subject}`);
+  }
+  const line = utf8(formatVersionEntry(found));
+  return { order, line, entry: sha256Hex(line) };
 }
 
 /** Null if the head is the one that stands; otherwise with the next sequence number. */

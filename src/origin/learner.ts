@@ -9,7 +9,7 @@ import { namePattern } from '../core/package-name.ts';
 import type { VersionRow } from '../core/tables.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import type { Freshness } from './freshness.ts';
-import type { Intake } from './intake.ts';
+import type { Intake, RepinOrder } from './intake.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
 
 /** A package as it stands; `stale` if the upstream could not be asked in time although it was due. */
@@ -26,6 +26,11 @@ export type Learner = {
    * @throws as `packument`
    */
   version(name: string, version: string, network: string): Promise<{ row: VersionRow; stale: boolean }>;
+  /**
+   * Pins a version anew as the upstream shows it now, by an admin's order.
+   * @throws NotFoundError, ConflictError, UpstreamError, UpstreamTimeoutError
+   */
+  repin(name: string, order: RepinOrder): Promise<void>;
   /** Packages whose upstream is being asked right now. */
   flights(): number;
   /** Resolves when no upstream is being asked any more. */
@@ -95,7 +100,18 @@ export function createLearner(deps: {
     return renew(view, network, patienceMs);
   }
 
+  /** While the task runs nobody else asks for the package; whoever would joins it, and its failure is not theirs. */
+  async function alone<T>(name: string, task: () => Promise<T>): Promise<T> {
+    for (let other = flights.get(name); other; other = flights.get(name)) await other.catch(() => undefined);
+    const running = task();
+    const flight = running.catch(() => undefined).finally(() => flights.delete(name));
+    flights.set(name, flight);
+    return running;
+  }
+
   return {
+    repin: (name, order) => alone(name, async () => intake.repin(await index.get(name), order)),
+
     flights: () => flights.size,
     idle: async () => {
       await Promise.allSettled(flights.values());

@@ -6,13 +6,15 @@ import type { Metrics } from '../io/metrics.ts';
 import { formsFolder, type OriginStores } from '../io/stores.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { createFreshness } from './freshness.ts';
-import { createIncidents, type Incidents } from './incidents.ts';
+import { createIncidents } from './incidents.ts';
 import { createIntake } from './intake.ts';
 import { type Journal, openJournal } from './journal.ts';
 import { createLearner, type Learner } from './learner.ts';
+import { createPackageAdmin, type PackageAdmin } from './package-admin.ts';
 import { createPackageIndex, type PackageIndex } from './package-index.ts';
 import { createTarballs, type Tarballs } from './tarballs.ts';
 import { openUpstreamKeys } from './upstream-keys.ts';
+import { openWithdrawals } from './withdrawals.ts';
 
 export type Registry = {
   readonly journal: Journal;
@@ -20,7 +22,8 @@ export type Registry = {
   readonly learner: Learner;
   readonly forms: Forms;
   readonly tarballs: Tarballs;
-  readonly incidents: Incidents;
+  /** For the operator. */
+  readonly packages: PackageAdmin;
   /** Resolves when nothing is being fetched or written any more. */
   idle(): Promise<void>;
 };
@@ -78,6 +81,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const counter = metrics.counter('incidents_total', 'Incidents seen for the first time, by kind', ['kind']);
   const incidents = createIncidents({ metadata, logger, now, count: (kind) => counter.inc({ kind }) });
   const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
+  const withdrawals = await openWithdrawals({ metadata, incidents, now });
   const index = createPackageIndex({ metadata, blobs });
   const freshness = createFreshness({ metadata, freshnessMs, now });
   const common = { metadata, blobs, journal, upstream, incidents, step };
@@ -86,12 +90,20 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     index,
     keys,
     freshness,
+    withdrawals,
     timeoutMs: times.packumentTimeoutMs,
     secondLookMs: times.secondLookMs,
   });
   const { tarballPatienceMs, packumentPatienceMs } = times;
   const options = { freshnessMs, neverAsk: deps.neverAsk, tarballPatienceMs, packumentPatienceMs };
   const learner = createLearner({ index, intake, freshness, options, now });
+  const packages = createPackageAdmin({ index, freshness, incidents, learner, keys, withdrawals });
+  metrics.gauge(
+    'withdrawals_halted',
+    '1 while nothing is withdrawn because too much disappeared at once',
+    [],
+    (gauge) => gauge.set(withdrawals.halted() ? 1 : 0),
+  );
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
   const forms = createForms({ folder: formsFolder(deps.dir), blobs, note });
   const tarballs = createTarballs({ ...common, store: stores.tarballs, random: Math.random });
@@ -101,5 +113,5 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     await Promise.all([tarballs.idle(), learner.idle()]);
     await Promise.all([forms.idle(), journal.idle()]);
   };
-  return { journal, index, learner, forms, tarballs, incidents, idle };
+  return { journal, index, learner, forms, tarballs, packages, idle };
 }

@@ -226,7 +226,7 @@ async function serve(
   await hosts.start();
   const admin = await serveAdmin(
     parts.dir,
-    createAdminHandler({ hosts, incidents: registry.incidents, verify: () => verifyStores(stores) }),
+    createAdminHandler({ hosts, packages: registry.packages, verify: () => verifyStores(stores) }),
   );
   cleanups.push(() => admin.close());
   const url = boundUrl(config.host, port);

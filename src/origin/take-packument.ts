@@ -47,8 +47,8 @@ export type TakenPackument = {
   blobs: Map<string, Uint8Array>;
   urls: Map<string, string>;
   incidents: Incident[];
-  /** Listed versions that are to be withdrawn, with the reason. */
-  withdrawn: { version: string; reason: string }[];
+  /** Listed versions that are to be withdrawn: gone from the upstream, or in dispute. */
+  withdrawn: { version: string; reason: string; isGone: boolean }[];
 };
 
 /** What is known of a package before the upstream's answer is taken in. */
@@ -104,9 +104,10 @@ function compose(
   }
   const withdrawn = known.order
     .filter((version) => !taken.has(version))
-    .map((version) => ({ version, reason: disputed.get(version) ?? 'withdrawn by the upstream' }));
-  for (const { version, reason } of withdrawn)
-    incidents.push({ kind: 'withdrawn', subject: `${name}@${version}`, detail: reason });
+    .map((version) => {
+      const reason = disputed.get(version) ?? 'withdrawn by the upstream';
+      return { version, reason, isGone: !disputed.has(version) };
+    });
   const tags = publishableTags({ tags: split.distTags, bytes: split.distTagsBytes }, new Set(order), known.tags);
   const top = buildTop(publishTimes(split.time, known.rows, taken), split.rest);
   const entries = uniqueFiles(

@@ -1,9 +1,10 @@
 /**
  * The upstream's signing keys, pinned at first sight.
  *
- * A key that appears later is an alarm, not a key: what it signed waits until an admin has accepted it. An upstream
+ * A key that appears or changes later is an alarm, not a key: what it signed waits until an admin has accepted it. An upstream
  * without keys is taken for what it is; once one of its signatures was verified it is known to sign.
  */
+import { NotFoundError, quote } from '../core/errors.ts';
 import type { Incident, SignatureVerdict, SigningHabit } from '../core/learn.ts';
 import { change, type UpstreamKeyRow } from '../core/tables.ts';
 import { type UpstreamKey, type UpstreamSignature, verifyUpstreamSignature } from '../core/upstream-signature.ts';
@@ -18,9 +19,18 @@ export type UpstreamKeys = {
   /** Checks `dist.signatures` of a manifest. `time` is the version's publish time, null if unknown. */
   verdict(name: string, version: string, dist: unknown, time: string | null): SignatureVerdict;
   habit(): SigningHabit;
+  /** Asks the upstream, and answers with the keys that count and those that it shows and that wait for an admin. */
+  list(): Promise<{ pinned: PinnedKey[]; waiting: UpstreamKey[] }>;
+  /**
+   * Lets a key that waits count, by an admin's order; nothing happens if it counts already.
+   * @throws NotFoundError if the upstream shows no such key, UpstreamError if it can't be asked
+   */
+  accept(keyid: string): Promise<void>;
   /** Remembers for good that this upstream signs. To be called once a verdict was good. */
   remember(): Promise<void>;
 };
+
+export type PinnedKey = UpstreamKey & { readonly by: UpstreamKeyRow['by'] };
 
 const REFRESH_MS = 60 * 60_000;
 const RETRY_MS = 5 * 60_000;
@@ -38,25 +48,54 @@ export async function openUpstreamKeys(deps: {
   let remembered = (await metadata.get('setting', SIGNS)) !== null;
   let signs = remembered;
   let due = 0;
-  let asking: Promise<void> | null = null;
+  let asking: Promise<unknown> | null = null;
+  let shown: readonly UpstreamKey[] = [];
 
-  async function ask(): Promise<void> {
-    const shown = await upstream.keys().catch(() => undefined);
-    due = now() + (shown === undefined ? RETRY_MS : REFRESH_MS);
-    if (!shown) return;
-    const unknown = shown.filter((key) => !keys.some((pinned) => pinned.keyid === key.keyid));
-    if (keys.length > 0) return incidents.report(unknown.map(alarm));
-    await journal.append(unknown.map((key) => ({ kind: 'upstream-key' as const, ...key, by: 'first-sight' as const })));
+  const waiting = (): UpstreamKey[] => shown.filter((key) => !keys.some((pinned) => isSameKey(pinned, key)));
+
+  /** The upstream's word alone counts at first sight only. */
+  async function take(found: UpstreamKey[]): Promise<void> {
+    shown = found;
+    if (keys.length > 0) return incidents.report(waiting().map((key) => alarm(key, keys)));
+    await journal.append(found.map((key) => ({ kind: 'upstream-key' as const, ...key, by: 'first-sight' as const })));
     keys = await pinnedKeys(metadata);
+  }
+
+  /** @returns why the upstream could not be asked; null if it could */
+  async function ask(): Promise<unknown> {
+    due = now() + RETRY_MS;
+    const found = await upstream.keys().catch((error: unknown) => ({ error }));
+    if (found && 'error' in found) return found.error;
+    due = now() + REFRESH_MS;
+    await take(found ?? []);
+    return null;
+  }
+
+  function renew(): Promise<unknown> {
+    asking ??= ask().finally(() => {
+      asking = null;
+    });
+    return asking;
   }
 
   return {
     async refresh() {
-      if (now() < due) return;
-      asking ??= ask().finally(() => {
-        asking = null;
-      });
-      await asking;
+      if (now() >= due) await renew();
+    },
+    async list() {
+      await renew();
+      return { pinned: keys, waiting: waiting() };
+    },
+    async accept(keyid) {
+      const failure = await renew();
+      if (failure !== null) throw failure;
+      const key = waiting().find((shownKey) => shownKey.keyid === keyid);
+      if (!key && !keys.some((pinned) => pinned.keyid === keyid)) {
+        throw new NotFoundError(`the upstream shows no key ${quote(keyid)}`);
+      }
+      if (!key) return;
+      await journal.append([{ kind: 'upstream-key', ...key, by: 'admin' }]);
+      keys = await pinnedKeys(metadata);
     },
     verdict(name, version, dist, time) {
       const { integrity, signatures } = signedParts(dist);
@@ -74,18 +113,23 @@ export async function openUpstreamKeys(deps: {
   };
 }
 
-async function pinnedKeys(metadata: MetadataStore): Promise<UpstreamKey[]> {
+async function pinnedKeys(metadata: MetadataStore): Promise<PinnedKey[]> {
   const rows = await metadata.scan('upstream-key', '');
   return rows.map(({ key: keyid, row }) => keyOfRow(keyid, row));
 }
 
-function keyOfRow(keyid: string, { keytype, scheme, key, expires }: UpstreamKeyRow): UpstreamKey {
-  return { keyid, keytype, scheme, key, expires };
+function keyOfRow(keyid: string, { keytype, scheme, key, expires, by }: UpstreamKeyRow): PinnedKey {
+  return { keyid, keytype, scheme, key, expires, by };
 }
 
-function alarm(key: UpstreamKey): Incident {
-  const detail =
-    'the upstream shows a signing key that it did not have before; versions signed with it wait for an admin';
+const isSameKey = (a: UpstreamKey, b: UpstreamKey): boolean =>
+  a.keyid === b.keyid && a.key === b.key && a.expires === b.expires;
+
+function alarm(key: UpstreamKey, pinned: readonly UpstreamKey[]): Incident {
+  const isKnown = pinned.some(({ keyid }) => keyid === key.keyid);
+  const detail = isKnown
+    ? 'the upstream now shows this signing key with another value or expiry; the pinned one counts until an admin accepts'
+    : 'the upstream shows a signing key that it did not have before; versions signed with it wait for an admin';
   return { kind: 'new-upstream-key', subject: key.keyid, detail };
 }
 

@@ -10,8 +10,10 @@ import { createIncidents } from '../../src/origin/incidents.ts';
 import { createIntake } from '../../src/origin/intake.ts';
 import { type Journal, openJournal } from '../../src/origin/journal.ts';
 import { createLearner, type Learner, type LearnerOptions } from '../../src/origin/learner.ts';
+import { createPackageAdmin, type PackageAdmin } from '../../src/origin/package-admin.ts';
 import { createPackageIndex } from '../../src/origin/package-index.ts';
 import { openUpstreamKeys } from '../../src/origin/upstream-keys.ts';
+import { openWithdrawals } from '../../src/origin/withdrawals.ts';
 import { MemoryBlobStore } from './memory-blob-store.ts';
 import { MemoryMetadataStore } from './memory-metadata-store.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -25,12 +27,16 @@ export type OriginCore = {
   readonly journal: Journal;
   readonly learner: Learner;
   readonly forms: Forms;
+  readonly packages: PackageAdmin;
   /** Moves the clock. */
   pass(ms: number): void;
   incidents(): Promise<IncidentRow[]>;
   /** The packument of a form as a client would parse it, tarball URLs under `http://door.example`. */
   packument(name: string, kind?: 'full' | 'abbreviated'): Promise<ClientPackument>;
 };
+
+/** Of an origin that a test starts once more. */
+type OriginCoreStores = Pick<OriginCore, 'metadata' | 'blobs'>;
 
 export type ClientPackument = {
   name: string;
@@ -44,7 +50,7 @@ export const FRESHNESS_MS = 300_000;
 
 export async function startOriginCore(
   t: Pick<TestContext, 'after'>,
-  settings: Partial<LearnerOptions> & { signed?: boolean; server?: Upstream } = {},
+  settings: Partial<LearnerOptions> & { signed?: boolean; server?: Upstream } & Partial<OriginCoreStores> = {},
 ): Promise<OriginCore> {
   const server = settings.server ?? (await startUpstream(t, { signed: settings.signed ?? false }));
   const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
@@ -52,14 +58,15 @@ export async function startOriginCore(
   const upstream = createUpstream({ registry: server.url, tarballOrigins: [], client, via: randomUUID() });
   let clock = Date.parse('2026-01-01T00:00:00Z');
   const now = () => clock;
-  const [metadata, blobs] = [new MemoryMetadataStore(), new MemoryBlobStore()];
+  const { metadata = new MemoryMetadataStore(), blobs = new MemoryBlobStore() } = settings;
   const journal = await openJournal({ metadata, blobs, now });
   const logger = createLogger({ role: 'test', level: 'silent', write: () => undefined });
   const incidents = createIncidents({ metadata, logger, now, count: () => undefined });
   const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
+  const withdrawals = await openWithdrawals({ metadata, incidents, now });
   const index = createPackageIndex({ metadata, blobs });
   const freshness = createFreshness({ metadata, freshnessMs: settings.freshnessMs ?? FRESHNESS_MS, now });
-  const common = { metadata, blobs, journal, index, upstream, keys, freshness, incidents };
+  const common = { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals };
   const intake = createIntake({ ...common, timeoutMs: 5_000, secondLookMs: 1 });
   const options = { freshnessMs: FRESHNESS_MS, neverAsk: [], tarballPatienceMs: 1_000, packumentPatienceMs: 5_000 };
   const learner = createLearner({ index, intake, freshness, options: { ...options, ...settings }, now });
@@ -73,6 +80,7 @@ export async function startOriginCore(
     journal,
     learner,
     forms,
+    packages: createPackageAdmin({ index, freshness, incidents, learner, keys, withdrawals }),
     pass: (ms) => {
       clock += ms;
     },
