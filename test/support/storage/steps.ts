@@ -6,7 +6,8 @@ import type { BlobId, BlobStore } from '../../../src/io/blob-store.ts';
 import type { OriginStores } from '../../../src/io/stores.ts';
 import { blobOf, bytesOf, stream } from '../../io/blob-store-contract.ts';
 
-const ROWS_PER_STEP = 20;
+/** Enough that a fold takes a while: a kill right after its entry falls into it. */
+const ROWS_PER_STEP = 300;
 
 /** Sizes on both sides of what a file store takes for small. */
 const tarball = (step: number): Uint8Array => bytesOf(step % 4 === 0 ? 1_200_000 + step : 1_000 + step, step);
