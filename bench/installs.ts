@@ -1,0 +1,63 @@
+/** Cold installs by npm, timed; and making servers hold what they will be asked for. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { described, run } from '../test/support/run.ts';
+import { bodyOf, fetchThroughMirror } from './client.ts';
+import { applicationFiles, type CorpusTarball, corpusTarballs } from './corpus.ts';
+
+const INSTALL_MS_MAX = 300_000;
+const AT_ONCE = 8;
+
+export type Install = {
+  /** Base URL without a slash at the end. */
+  readonly registry: string;
+  /** Of the client: a network that was seen a moment ago would be taken for one that a mirror has failed. */
+  readonly localAddress: string;
+  /** What goes before the command to run it elsewhere. */
+  readonly prefix?: readonly string[];
+};
+
+/** Seconds that `npm ci` takes with an empty cache. @throws Error with npm's words if it fails */
+export async function timedInstall(work: string, { registry, localAddress, prefix = [] }: Install): Promise<number> {
+  const folder = await mkdtemp(join(work, 'install-'));
+  try {
+    const { manifest, lock } = await applicationFiles(registry);
+    const project = join(folder, 'project');
+    await mkdir(project);
+    await writeFile(join(project, 'package.json'), manifest);
+    await writeFile(join(project, 'package-lock.json'), lock);
+    const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--no-progress', '--loglevel=error'];
+    const where = ['--registry', `${registry}/`, '--cache', join(folder, 'cache'), '--local-address', localAddress];
+    const [program = '', ...args] = [...prefix, ...npmCommand(), 'ci', '--ignore-scripts', ...quiet, ...where];
+    const options = { cwd: project, env: { PATH: process.env.PATH, HOME: folder }, timeoutMs: INSTALL_MS_MAX };
+    const outcome = await run(program, args, options);
+    if (outcome.code !== 0) throw new Error(`npm ci from ${registry} failed: ${described(outcome)}`);
+    return outcome.milliseconds / 1000;
+  } finally {
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/** Makes the origin and a mirror of this door hold every tarball. */
+export async function warmMirror(door: string): Promise<void> {
+  await forEach(await corpusTarballs(), async (tarball) => void (await fetchThroughMirror(door, tarball)));
+}
+
+/** Makes any other registry hold every tarball. */
+export async function warmRegistry(registry: string): Promise<void> {
+  await forEach(await corpusTarballs(), async ({ path }) => void (await bodyOf(await fetch(registry + path))));
+}
+
+async function forEach(tarballs: readonly CorpusTarball[], visit: (tarball: CorpusTarball) => Promise<void>) {
+  const waiting = [...tarballs];
+  const visitor = async () => {
+    for (let next = waiting.pop(); next; next = waiting.pop()) await visit(next);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, visitor));
+}
+
+/** The machine's own npm on the Node.js that it belongs to. */
+function npmCommand(): string[] {
+  const { npm_execpath: script, npm_node_execpath: node } = process.env;
+  return script?.endsWith('.js') && node ? [node, script] : ['npm'];
+}

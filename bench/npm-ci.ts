@@ -1,0 +1,49 @@
+/** A cold `npm ci` of a real application: through a door with a warm mirror, Verdaccio, and a replay out of memory. */
+import { corpusTarballs } from './corpus.ts';
+import { timedInstall, warmMirror, warmRegistry } from './installs.ts';
+import { comparedRow, median, type Row } from './report.ts';
+import type { Stage } from './stage.ts';
+
+const BESIDE_VERDACCIO = { atMost: 0.85 };
+const BESIDE_REPLAY = { atMost: 1.05 };
+
+export async function benchInstalls(stage: Stage): Promise<Row[]> {
+  const { origin } = await stage.federation();
+  const [replay, verdaccio] = [await stage.replay(), await stage.verdaccio()];
+  stage.say('npm-ci: making the servers hold everything');
+  await warmMirror(origin.url);
+  await warmRegistry(verdaccio.url);
+  const before = await redirects(origin.url);
+  const rounds = stage.quick ? 1 : 3;
+  const registries = [replay.url, origin.url, verdaccio.url];
+  const [memory = [], door = [], theirs = []] = await inTurns(stage, registries, rounds);
+  const tarballs = (await corpusTarballs()).length;
+  const sent = ((await redirects(origin.url)) - before) / rounds;
+  // Otherwise the figure would be that of the origin's own bytes.
+  if (sent < tarballs) throw new Error(`only ${sent} of ${tarballs} tarballs came from the mirror`);
+  const work = `cold npm ci, ${tarballs} tarballs`;
+  const ours = { who: 'door', value: median(door) };
+  const beside = (who: string, seconds: readonly number[], goal: { atMost: number }) =>
+    comparedRow({ work, unit: 's', ours, peer: { who, value: median(seconds) }, goal });
+  return [beside('Verdaccio', theirs, BESIDE_VERDACCIO), beside('replay', memory, BESIDE_REPLAY)];
+}
+
+/** Seconds of each install, by registry. Each comes from a network of its own. */
+async function inTurns(stage: Stage, registries: readonly string[], rounds: number): Promise<number[][]> {
+  const seconds = registries.map(() => [] as number[]);
+  for (let round = 1; round <= rounds; round++) {
+    for (const [index, registry] of registries.entries()) {
+      const taken = await timedInstall(stage.work, { registry, localAddress: `127.0.${round}.1` });
+      stage.say(`npm-ci: ${registry} ${taken.toFixed(1)} s`);
+      seconds[index]?.push(taken);
+    }
+  }
+  return seconds;
+}
+
+/** Tarball requests that the origin has sent to a host so far. */
+async function redirects(origin: string): Promise<number> {
+  const page = await (await fetch(`${origin}/-/metrics`)).text();
+  const lines = page.split('\n').filter((line) => /tarballs_total\{.*by="host"/.test(line));
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0);
+}
