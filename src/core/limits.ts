@@ -72,3 +72,6 @@ export const FEED_EVENT_LENGTH_MAX = 16 * KIB;
 export const ANONYMOUS_FEEDS_MAX = 1_000;
 /** Bytes that wait for one reader of the change feed before it is cut off. */
 export const FEED_BACKLOG_BYTES_MAX = 256 * KIB;
+
+/** A client's lockfile; the largest in public repositories have about 10 MB. */
+export const LOCKFILE_BYTES_MAX = 64 * MIB;
