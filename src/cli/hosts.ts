@@ -1,10 +1,9 @@
 /** `hosts`: what an origin's operator does with hosts, over the admin socket of the running server. */
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { UsageError } from '../core/errors.ts';
 import { columns } from '../core/text-table.ts';
 import { callAdmin } from '../io/admin-socket.ts';
 import type { HostListing } from '../origin/host-views.ts';
+import { originDirOf } from './origin-dir.ts';
 
 /** What is shown of a row of `GET /hosts` on the admin socket. */
 export type ShownHost = Pick<
@@ -47,12 +46,6 @@ export function formatHosts(hosts: readonly ShownHost[]): string {
 function stateOf({ standing, present, healthy, private: isPrivate }: ShownHost): string {
   const state = present ? (healthy || standing !== 'approved' ? 'here' : 'unwell') : 'away';
   return isPrivate ? `${state}, private` : state;
-}
-
-/** `up` keeps its origin in a folder of that name. */
-function originDirOf(data: string): string {
-  const inside = join(data, 'origin');
-  return !existsSync(join(data, 'format.json')) && existsSync(inside) ? inside : data;
 }
 
 function checkId(id: string): string {

@@ -26,6 +26,7 @@ function program(): Command {
     (await import('./mirror.ts')).runMirror(config),
   );
   addHosts(root);
+  addPackages(root);
   root
     .command('verify')
     .description('check everything that is stored in a data directory')
@@ -56,31 +57,65 @@ function optionOf(setting: Setting): Option {
   const { flag, describe, fallback, repeats } = setting;
   const shown = typeof fallback === 'string' || typeof fallback === 'number' ? `, default: ${fallback}` : '';
   const option = new Option(flag, `${describe} (env: ${variableOf(setting)}${shown})`);
-  const collect = (value: string, before: string[] | undefined): string[] => [...(before ?? []), value];
   return repeats ? option.argParser(collect) : option;
+}
+
+/** A command that talks to a running origin. */
+function addAdmin(parent: Command, usage: string, description: string, isDefault = false): Command {
+  const data = new Option('--data <DIR>', 'data directory of the running origin, or of `up`').env('OPEN_REGISTRY_DATA');
+  return parent.command(usage, { isDefault }).description(description).addOption(data.default('data'));
 }
 
 function addHosts(root: Command): void {
   const hosts = root.command('hosts').description('administer the hosts of a running origin');
-  const add = (usage: string, description: string): Command => {
-    const data = new Option('--data <DIR>', 'data directory of the running origin, or of `up`').env(
-      'OPEN_REGISTRY_DATA',
-    );
-    return hosts.command(usage).description(description).addOption(data.default('data'));
-  };
   const load = () => import('./hosts.ts');
-  add('list', 'list applications and hosts').action(async ({ data }) => (await load()).listHosts(data));
-  add('approve <id>', 'admit a host, or take it back in').action(async (id, { data }) =>
+  addAdmin(hosts, 'list', 'list applications and hosts').action(async ({ data }) => (await load()).listHosts(data));
+  addAdmin(hosts, 'approve <id>', 'admit a host, or take it back in').action(async (id, { data }) =>
     (await load()).approveHost(data, id),
   );
   for (const [name, description] of [
     ['suspend', 'take a host out until it is approved again'],
     ['evict', 'take a host out for ever'],
   ] as const) {
-    add(`${name} <id>`, description)
+    addAdmin(hosts, `${name} <id>`, description)
       .option('--reason <TEXT>', 'why, in one line', 'by the operator of the origin')
       .action(async (id, { data, reason }) => (await load()).removeHost(data, name, id, reason));
   }
+}
+
+function addPackages(root: Command): void {
+  const packages = root
+    .command('packages')
+    .description('what a running origin knows of packages, and decisions on them');
+  const load = () => import('./packages.ts');
+  addAdmin(packages, 'incidents', 'list what the upstream showed that it should not').action(async ({ data }) =>
+    (await load()).listIncidents(data),
+  );
+  addAdmin(packages, 'show <name>', 'show a package: versions, pins, tags, incidents').action(async (name, { data }) =>
+    (await load()).showPackage(data, name),
+  );
+  addAdmin(packages, 'repin <name@version>', 'pin a version anew as the upstream shows it now')
+    .requiredOption('--reason <TEXT>', 'why, in one line; everybody can read it')
+    .action(async (spec, { data, reason }) => (await load()).repinVersion(data, spec, reason));
+  const keys = packages.command('keys').description("the upstream's signing keys");
+  addAdmin(keys, 'list', 'list keys that count and keys that wait', true).action(async ({ data }) =>
+    (await load()).listKeys(data),
+  );
+  addAdmin(keys, 'accept <keyid>', 'let a new key count').action(async (keyid, { data }) =>
+    (await load()).acceptKey(data, keyid),
+  );
+  const withdrawals = packages.command('withdrawals').description('following what the upstream withdraws');
+  addAdmin(withdrawals, 'status', 'say whether withdrawing is halted', true).action(async ({ data }) =>
+    (await load()).showWithdrawals(data),
+  );
+  addAdmin(withdrawals, 'resume', 'go on after a halt').action(async ({ data }) =>
+    (await load()).resumeWithdrawals(data),
+  );
+}
+
+/** Values of an option that can be repeated. */
+function collect(value: string, before: string[] | undefined): string[] {
+  return [...(before ?? []), value];
 }
 
 /** Runs until SIGTERM or SIGINT, then lets running answers finish. A second signal ends the process at once. */
