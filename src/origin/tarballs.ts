@@ -8,7 +8,7 @@
 
 import { toHex } from '../core/bytes.ts';
 import { chunkRoot } from '../core/chunks.ts';
-import { IntegrityError, NotFoundError, UpstreamError, WithdrawnError } from '../core/errors.ts';
+import { IntegrityError, UpstreamError, WithdrawnError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
@@ -67,15 +67,16 @@ export function createTarballs(deps: {
 }): Tarballs {
   const { metadata, blobs, store, journal, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
-  const background = new Set<Promise<unknown>>();
   const recent = new Map<string, number>();
   // Hashes that are known to be measured, so that a hit needs no look at the table.
   const measured = new Set<string>();
 
+  /** A local table: after a rebuild from the journal it fills again as packages are asked for. */
   async function urlOf({ name, version }: TarballRef): Promise<string> {
     const row = await metadata.get('tarball-url', versionKey(name, version));
-    if (!row) throw new NotFoundError(`the origin does not know where its upstream keeps ${name}@${version}`);
-    return row.url;
+    if (row) return row.url;
+    const reason = 'where the upstream keeps it is not known yet; ask for the package first';
+    throw new UpstreamError({ what: `tarball of ${name}@${version}`, reason });
   }
 
   async function download(ref: TarballRef): Promise<string> {
@@ -126,12 +127,8 @@ export function createTarballs(deps: {
     const key = formatPinned(ref.pinned);
     const running = flights.get(key);
     if (running) return running;
-    const flight = download(ref).finally(() => {
-      flights.delete(key);
-      background.delete(flight);
-    });
+    const flight = download(ref).finally(() => flights.delete(key));
     flights.set(key, flight);
-    background.add(flight);
     return flight;
   }
 
@@ -199,7 +196,7 @@ export function createTarballs(deps: {
       return sha512 === undefined || size === undefined ? null : { sha512, size };
     },
     async idle() {
-      await Promise.allSettled(background);
+      await Promise.allSettled(flights.values());
     },
   };
 }
