@@ -25,6 +25,7 @@ const manifest = {
     eslint: '8.57.1',
     express: '4.21.2',
     jest: '29.7.0',
+    'playwright-core': '1.49.1',
     react: '18.3.1',
     'react-dom': '18.3.1',
     webpack: '5.97.1',

@@ -61,7 +61,7 @@ async function startServers(stage: Stage, wire: Wire, work: string): Promise<{ d
 async function warm(wire: Wire, what: 'origin' | 'mirror', door: string, work: string): Promise<void> {
   const [program = '', ...prefix] = wire.atServers;
   const args = [...prefix, process.execPath, join(import.meta.dirname, 'warm.ts'), what, door];
-  const options = { cwd: work, env: { PATH: process.env.PATH }, timeoutMs: WARM_MS_MAX };
+  const options = { cwd: work, env: process.env, timeoutMs: WARM_MS_MAX };
   const outcome = await run(program, args, options);
   if (outcome.code !== 0) throw new Error(`the ${what} could not be warmed: ${described(outcome)}`);
 }

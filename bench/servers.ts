@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { callAdmin } from '../src/io/admin-socket.ts';
-import { projectRoot } from '../test/support/folders.ts';
+import { cacheRoot, projectRoot } from '../test/support/folders.ts';
 import { npm } from '../test/support/npm.ts';
 import { described } from '../test/support/run.ts';
 import { freePort, type ServerProcess, startServer } from './child.ts';
@@ -34,8 +34,10 @@ export async function startOrigin(work: string, upstream: string, place: Place =
   const port = await freePort();
   const data = join(work, 'origin');
   const flags = ['--data', data, '--port', `${port}`, '--host', place.host, '--upstream', upstream, '--allow-private'];
-  const more = ['--door', `redirect=http://${place.host}:${port}`, '--freshness', '86400', '--log-level', 'warn'];
-  const command = [node, program, 'origin', ...flags, ...more];
+  const more = ['--freshness', '86400', '--log-level', 'warn'];
+  // Loopback has doors of its own; one that was configured would keep mirrors off that address.
+  const door = place.prefix.length > 0 ? ['--door', `redirect=http://${place.host}:${port}`] : [];
+  const command = [node, program, 'origin', ...flags, ...more, ...door];
   return startAt(place, 'origin', work, port, command, '/-/ping', /^verifier key/m);
 }
 
@@ -54,7 +56,7 @@ export async function startMirror(
     await joined(join(work, 'origin'));
   } catch (error) {
     await mirror.stop();
-    throw error;
+    throw new Error(`${(error as Error).message}; it printed: ${mirror.output()}`, { cause: error });
   }
   return mirror;
 }
@@ -130,7 +132,8 @@ function startAt(
   const isHere = prefix.length === 0;
   const url = `http://${host}:${port}`;
   const line = isHere ? undefined : readyLine;
-  return startServer({ name, command: [...prefix, ...command], url, readyPath, readyLine: line, cwd });
+  const env = { OPEN_REGISTRY_TEST_CACHE: cacheRoot };
+  return startServer({ name, command: [...prefix, ...command], url, readyPath, readyLine: line, cwd, env });
 }
 
 type AdminHost = {
