@@ -83,14 +83,19 @@ export function createLearner(deps: {
     const known = view.head !== null || view.rows.size > 0;
     try {
       const flight = ask(view, network);
-      if (known && (await isLate(flight, patienceMs))) return { view, stale: true };
+      if (known && (await isLate(flight, patienceMs))) return staleFor(view);
       await flight;
     } catch (error) {
       if (!known || !(error instanceof UpstreamError || error instanceof TooManyRequestsError)) throw error;
-      freshness.postpone(view.name);
-      return { view, stale: true };
+      return staleFor(view);
     }
     return { view: await index.get(view.name), stale: false };
+  }
+
+  /** What is known, for everyone within the next seconds: not each of them is to wait for an upstream that is slow. */
+  function staleFor(view: PackageView): Learned {
+    freshness.postpone(view.name);
+    return { view, stale: true };
   }
 
   /** The package inside its freshness bound, as far as that can be had. */
