@@ -5,6 +5,7 @@ import { ask, follow } from '../support/ask.ts';
 import { startMeddler } from '../support/meddler.ts';
 import { assertSound, incidentsOf, storedFiles } from '../support/stored.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
+import { until } from '../support/until.ts';
 import type { Fault } from '../support/upstream-faults.ts';
 import { newNetwork, npmFor, pnpm } from '../support/visitor.ts';
 import { startHost, startWholeOrigin } from '../support/whole-origin.ts';
@@ -48,8 +49,11 @@ describe('wrong bytes from the upstream', () => {
   it('are asked for once by many, and told to the admin with the hash that was wanted', async (t) => {
     const origin = await startWholeOrigin(t);
     const tarball = origin.put('held')['1.0.0'] as Buffer;
-    origin.upstream.fault(/\.tgz$/, 'corrupt');
+    const { promise: released, resolve: release } = Promise.withResolvers<void>();
+    origin.upstream.fault(/\.tgz$/, (body) => released.then(() => grown(body)));
     const asking = Array.from({ length: 20 }, () => origin.ask(PATH, { from: newNetwork() }));
+    await until('all wait', async () => (await origin.metric('tarballs_total')) === 20);
+    release();
     for (const { error } of await Promise.all(asking)) assert.match(error, new RegExp(`sha512:${hexOf(tarball)}`));
     assert.equal(origin.upstream.count(/\.tgz$/), 1);
     assert.deepEqual(await incidentsOf(origin.data), ['wrong-bytes held@1.0.0']);

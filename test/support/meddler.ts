@@ -61,5 +61,5 @@ async function breakAnswer(fault: Fault, answer: IncomingMessage, response: Serv
   const { 'content-length': _, ...told } = answer.headers;
   const headers = Object.entries(told).map(([name, value]) => [name, `${value}`]);
   const body = await buffer(answer);
-  sendFaulty(fault, { status: answer.statusCode ?? 502, headers: Object.fromEntries(headers), body }, response);
+  await sendFaulty(fault, { status: answer.statusCode ?? 502, headers: Object.fromEntries(headers), body }, response);
 }

@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
  * What goes wrong with an answer:
  * `silent` never comes, `error` is a 500, `unavailable` a 503, `truncated` ends in the middle of its stated length,
  * `endless` never ends, `html` is a captive portal's page with status 200, `corrupt` has one bit wrong;
- * a function makes other bytes of the right ones.
+ * `oversize` is announced with a terabyte; a function makes other bytes of the right ones, and may take its time.
  */
 export type Fault =
   | 'silent'
@@ -14,7 +14,8 @@ export type Fault =
   | 'endless'
   | 'html'
   | 'corrupt'
-  | ((body: Buffer) => Buffer);
+  | 'oversize'
+  | ((body: Buffer) => Buffer | Promise<Buffer>);
 
 export interface Answer {
   readonly status: number;
@@ -23,8 +24,8 @@ export interface Answer {
 }
 
 /** Sends an answer with a fault in it. */
-export function sendFaulty(fault: Fault, answer: Answer, response: ServerResponse): void {
-  if (typeof fault === 'function') send({ ...answer, body: fault(answer.body) }, response);
+export async function sendFaulty(fault: Fault, answer: Answer, response: ServerResponse): Promise<void> {
+  if (typeof fault === 'function') send({ ...answer, body: await fault(answer.body) }, response);
   else faulty[fault](answer, response);
 }
 
@@ -32,7 +33,7 @@ export function send({ status, headers, body }: Answer, response: ServerResponse
   response.writeHead(status, { ...headers, 'content-length': body.length }).end(body);
 }
 
-const faulty: Record<Exclude<Fault, (body: Buffer) => Buffer>, (answer: Answer, response: ServerResponse) => void> = {
+const faulty: Record<Extract<Fault, string>, (answer: Answer, response: ServerResponse) => void> = {
   silent: () => {},
   error: (_, response) => sendText(response, 500, 'something broke'),
   unavailable: (_, response) => sendText(response, 503, 'try later'),
@@ -41,6 +42,9 @@ const faulty: Record<Exclude<Fault, (body: Buffer) => Buffer>, (answer: Answer, 
   truncated: ({ status, headers, body }, response) => {
     response.writeHead(status, { ...headers, 'content-length': body.length });
     response.write(body.subarray(0, body.length >> 1), () => response.destroy());
+  },
+  oversize: ({ status, headers, body }, response) => {
+    response.writeHead(status, { ...headers, 'content-length': 2 ** 40 }).write(body);
   },
   endless: ({ status, headers, body }, response) => {
     response.writeHead(status, headers);

@@ -84,7 +84,7 @@ export async function startUpstream(t: Pick<TestContext, 'after'>, options: Upst
     requests.push(seen);
     const answer = await answerTo(upstream, seen);
     const fault = faults.find(({ path }) => path.test(seen.path))?.fault;
-    if (fault) sendFaulty(fault, answer, response);
+    if (fault) await sendFaulty(fault, answer, response);
     else send(answer, response);
   }
 

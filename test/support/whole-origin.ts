@@ -30,6 +30,8 @@ export interface WholeOrigin {
   put(name: string, versions?: Record<string, Partial<Manifest>>): Record<string, Buffer>;
   /** Moves the clock on. */
   pass(ms: number): void;
+  /** What its clock says, unix ms. */
+  readonly now: () => number;
   /** The metrics page's value of a metric with these labels, all others summed up; 0 if it is not there. */
   metric(name: string, labels?: Record<string, string>): Promise<number>;
   close(): Promise<void>;
@@ -63,13 +65,14 @@ export async function startWholeOrigin(
   const data = options.config?.data ?? tempFolder();
   let ahead = 0;
   const start = Date.now() - performance.now();
+  const now = () => Math.floor(start + performance.now() + ahead);
   const origin = await startOrigin(configOf(data, upstream, options), {
     logger: log.logger,
     version: 'test',
     select: rendezvous,
     defaultUpstream: upstream.url,
     isOwnHost: () => true,
-    now: () => Math.floor(start + performance.now() + ahead),
+    now,
     times: { ...TIMES, ...options.times },
     ...options.deps,
   });
@@ -81,7 +84,7 @@ export async function startWholeOrigin(
   };
   t.after(close);
   const whole: WholeOrigin = {
-    ...{ upstream, log, data, door, hosts: origin.hosts, port: origin.port, close },
+    ...{ upstream, log, data, door, now, hosts: origin.hosts, port: origin.port, close },
     ask: (path, question) => ask(door, { target: path, ...question }),
     put: (name, versions = { '1.0.0': {} }) => {
       const made = madePackage(name, versions);
@@ -96,14 +99,14 @@ export async function startWholeOrigin(
   return whole;
 }
 
-/** A mirror that the origin sends clients to. */
+/** A mirror that the origin sends clients to, with the same clock. */
 export async function startHost(
   t: Pick<TestContext, 'after'>,
-  { door, log }: WholeOrigin,
+  { door, log, now }: WholeOrigin,
   config: Partial<MirrorConfig> = {},
   deps: Partial<MirrorDeps> = {},
 ): Promise<TestMirror> {
-  const mirror = await startTestMirror(t, door, config, deps);
+  const mirror = await startTestMirror(t, door, config, { now, ...deps });
   await log.until(({ host, msg }) => host === mirror.hostId && /is healthy/.test(msg));
   return mirror;
 }
