@@ -4,8 +4,9 @@
  */
 
 import { createHash, type Hash } from 'node:crypto';
-import { concat } from './bytes.ts';
-import { MalformedError } from './errors.ts';
+import { compare, concat, toHex } from './bytes.ts';
+import { IntegrityError, MalformedError } from './errors.ts';
+import { sha256 } from './hash.ts';
 import { CHUNK_BYTES } from './limits.ts';
 import { leafHash, rootHash } from './merkle.ts';
 
@@ -38,6 +39,64 @@ export class ChunkHasher {
     this.#done.push(this.#chunk.digest());
     this.#chunk = createHash('sha256');
     this.#filled = 0;
+  }
+}
+
+/** Lets the chunks of a tarball through, one after the other, and none that is not right. */
+export class ChunkChecker {
+  readonly #size: number;
+  readonly #list: Uint8Array;
+  readonly #source: string;
+  #at: number;
+  #chunk: Uint8Array;
+  #filled = 0;
+
+  /**
+   * @param facts size in bytes and chunk list of the whole
+   * @param at where the bytes begin that come: the start of a chunk
+   * @param source where they come from, for the message of an error
+   */
+  constructor(facts: { readonly size: number; readonly list: Uint8Array }, at: number, source: string) {
+    this.#size = facts.size;
+    this.#list = facts.list;
+    this.#source = source;
+    this.#at = at;
+    this.#chunk = this.#nextChunk();
+  }
+
+  /**
+   * The chunks that these bytes complete.
+   * @throws IntegrityError before a wrong chunk, and when more comes than the tarball has
+   */
+  *push(bytes: Uint8Array): Generator<Uint8Array> {
+    for (let taken = 0; taken < bytes.length; ) {
+      if (this.#chunk.length === 0) throw this.#wrong(`${this.#size} bytes`, 'more');
+      const part = bytes.subarray(taken, taken + this.#chunk.length - this.#filled);
+      this.#chunk.set(part, this.#filled);
+      this.#filled += part.length;
+      taken += part.length;
+      if (this.#filled === this.#chunk.length) yield this.#pass();
+    }
+  }
+
+  #pass(): Uint8Array {
+    const index = this.#at / CHUNK_BYTES;
+    const expected = this.#list.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+    const actual = sha256(this.#chunk);
+    if (compare(expected, actual) !== 0) throw this.#wrong(`sha256:${toHex(expected)}`, `sha256:${toHex(actual)}`);
+    const passed = this.#chunk;
+    this.#at += passed.length;
+    this.#filled = 0;
+    this.#chunk = this.#nextChunk();
+    return passed;
+  }
+
+  #nextChunk(): Uint8Array {
+    return new Uint8Array(Math.min(CHUNK_BYTES, this.#size - this.#at));
+  }
+
+  #wrong(expected: string, actual: string): IntegrityError {
+    return new IntegrityError({ expected, actual, source: `${this.#source}, from byte ${this.#at}` });
   }
 }
 

@@ -13,6 +13,7 @@ import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
 import { CONTROL_BODY_BYTES_MAX } from '../core/limits.ts';
 import { checkMarkAsOrigin } from '../core/mark.ts';
+import { formatMeasured, type Measured } from '../core/measured.ts';
 import { formatApplyAnswer, parseApplication, parseHeartbeat, parseHostKey } from '../core/membership.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import { formAnswer as formOf } from '../door/answers.ts';
@@ -35,6 +36,8 @@ export type FederationRoutesDeps = {
    * @throws WithdrawnError, UpstreamError and its kin
    */
   readonly openTarball: (sha512: string) => Promise<ReadableBlob | null>;
+  /** What a tarball of the index was measured to be; null while it isn't. */
+  readonly measured: (sha512: string) => Promise<Measured | null>;
   /** Takes bytes off a client network's budget for the window; false if there are not that many left. */
   readonly spend: (network: string, bytes: number) => boolean;
   /** A client of this network came back from the host: not to be sent there again for a while. */
@@ -85,6 +88,9 @@ function contentRoute(deps: FederationRoutesDeps, path: readonly string[], query
   if (kind === 'head' && path.length === 2) {
     return { method: 'GET', answer: (request) => smallAnswer(deps, request, algorithm, true) };
   }
+  if (kind === 'measured' && path.length === 2) {
+    return { method: 'GET', answer: (request) => measuredAnswer(deps, request, algorithm) };
+  }
   return undefined;
 }
 
@@ -128,6 +134,17 @@ async function tarballAnswer(
   const mark = new URLSearchParams(query).get('direct');
   if (mark !== null) takeBack(deps, request, hex, mark, blob.size);
   return blobAnswer(request, id, blob);
+}
+
+/** For hosts that stream a tarball while they fetch it. Not immutable: what isn't measured yet will be. */
+async function measuredAnswer(deps: FederationRoutesDeps, request: Incoming, hex: string): Promise<Answer> {
+  const measured = await deps.measured(checkedHex(hex, 128));
+  if (!measured) throw new NotFoundError(`no tarball sha512 ${hex} was measured here`);
+  const body = formatMeasured(measured);
+  const etag = etagOf('measured', hex);
+  const plan = planRead(request.method, request.headers, { etag, size: body.length, allowRange: false });
+  const headers = { ...plan.headers, 'cache-control': CACHE.byName, 'content-type': 'application/json; charset=utf-8' };
+  return { status: plan.status, headers, body: plan.body ? body : null };
 }
 
 /** A client that a host sent back: counted against the host, and against what we serve this network because of hosts. */

@@ -4,18 +4,15 @@
  */
 import { setTimeout } from 'node:timers/promises';
 import type { Door } from '../core/door.ts';
-import { UsageError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
 import type { SelectHost } from '../core/selection.ts';
-import { change } from '../core/tables.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClientOptions } from '../io/http-client.ts';
 import { type Answer, createHttpServer, jsonAnswer, newVia } from '../io/http-server.ts';
 import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
-import type { MetadataStore } from '../io/metadata-store.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
 import { type OriginStores, openOriginStores } from '../io/stores.ts';
 import { createUpstream, type Upstream } from '../io/upstream.ts';
@@ -28,6 +25,7 @@ import { createNpmHandler } from './npm-routes.ts';
 import { createPassthrough } from './passthrough.ts';
 import { openRegistry, type Registry, type RegistryTimes, type Step } from './registry.ts';
 import { routePage } from './route-page.ts';
+import { settleUpstream, withoutSlash } from './settle-upstream.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
 
 export type OriginConfig = {
@@ -63,6 +61,8 @@ export type OriginDeps = {
   readonly defaultUpstream: string;
   /** Hosts of the same operator on the same machine, approved as soon as they apply. */
   readonly isOwnHost?: (hostId: string) => boolean;
+  /** URL of the public registry, whose host npm swaps by itself: the only upstream that canonical doors are for. */
+  readonly canonicalRegistry?: string | null;
   /** Proxies and certificates for reaching the upstream. */
   readonly http?: Partial<HttpClientOptions>;
   /** Unix ms that never go back. The default starts from the machine's clock and is not moved by its corrections. */
@@ -141,7 +141,7 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const via = newVia();
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
   cleanups.push(() => client.close());
-  const registryUrl = await settleUpstream(stores.metadata, config.upstream, deps);
+  const registryUrl = await settleUpstream(stores.metadata, config, deps);
   const { times = {}, step = () => undefined, now = monotonicNow() } = deps;
   const { freshnessMs, neverAsk, upstreamTarballs: tarballOrigins } = config;
   const { tarballIdleMs } = times;
@@ -196,6 +196,7 @@ async function serve(
     blobs: stores.blobs,
     forms: registry.forms,
     openTarball: (sha512) => registry.tarballs.byHash(sha512),
+    measured: (sha512) => registry.tarballs.measured(sha512),
     spend: (network, bytes) => repeats.spend(network, bytes, now()),
     avoid: (network, hostId) => repeats.avoid(network, hostId, now()),
     metrics,
@@ -212,6 +213,7 @@ async function serve(
       blobs: stores.blobs,
       tarballs,
       doors,
+      canonicalRegistry: withoutSlash(deps.canonicalRegistry),
       passthrough: createPassthrough({ upstream, timeoutMs: passTimeoutMs, now }),
       federation: (incoming, path, query, door) =>
         path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
@@ -262,24 +264,6 @@ async function refuseOurselves(upstream: Upstream, logger: Logger): Promise<void
 }
 
 const userAgent = ({ version }: OriginDeps): string => `open-registry/${version}`;
-
-const UPSTREAM = 'upstream';
-
-/** The upstream is settled at the first start, so that a changed npm configuration doesn't change what is followed. */
-async function settleUpstream(metadata: MetadataStore, given: string | null, deps: OriginDeps): Promise<string> {
-  const stored = (await metadata.get('setting', UPSTREAM))?.value ?? null;
-  const chosen = (given ?? stored ?? deps.defaultUpstream).replace(/\/+$/, '');
-  if (!/^https?:\/\//.test(chosen))
-    throw new UsageError(`the upstream ${JSON.stringify(chosen)} is not an http or https URL`);
-  if (stored !== null && stored !== chosen) {
-    deps.logger.warn(
-      { before: stored, now: chosen },
-      'following another upstream than before; everything pinned stays',
-    );
-  }
-  if (stored !== chosen) await metadata.write([change('setting', UPSTREAM, { value: chosen })]);
-  return chosen;
-}
 
 /** Unix ms that a correction of the machine's clock does not move: what is due and what repeats must not jump. */
 function monotonicNow(): () => number {

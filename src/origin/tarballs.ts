@@ -12,6 +12,7 @@ import { IntegrityError, UpstreamError, WithdrawnError } from '../core/errors.ts
 import { sha256Hex } from '../core/hash.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
+import type { Measured } from '../core/measured.ts';
 import { type MeasuredRow, versionKey } from '../core/tables.ts';
 import type { ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
@@ -34,6 +35,8 @@ export type Tarballs = {
    * @throws WithdrawnError, and as `fetch`
    */
   byHash(sha512: string): Promise<ReadableBlob | null>;
+  /** What a tarball of the index was measured to be, by its sha512; null while it isn't. */
+  measured(sha512: string): Promise<Measured | null>;
   /** Stored, or streaming in from the upstream. */
   isHeld(pinned: PinnedHash): Promise<boolean>;
   /**
@@ -183,6 +186,11 @@ export function createTarballs(deps: {
       return size === null
         ? null
         : { size, open: async (range) => (await store.open(id, range))?.body ?? goneWhileServed(sha512) };
+    },
+    async measured(sha512) {
+      const ref = await find(sha512);
+      const row = ref && (await metadata.get('measured', formatPinned(ref.pinned)));
+      return ref && row?.sha512 === sha512 ? { pinned: ref.pinned, ...row } : null;
     },
     async isHeld(pinned) {
       return flights.has(formatPinned(pinned)) || isStored(await sha512Of(pinned));

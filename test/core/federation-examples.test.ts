@@ -2,8 +2,10 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { text, utf8 } from '../../src/core/bytes.ts';
+import { sha512Hex } from '../../src/core/hash.ts';
 import { formatHostsList, openHostsList } from '../../src/core/hosts-list.ts';
 import { readSignature, signatureBase, signRequest, verifyRequest } from '../../src/core/http-signature.ts';
+import { formatMeasured, parseMeasured } from '../../src/core/measured.ts';
 import {
   checkIdentity,
   formatApplication,
@@ -16,6 +18,7 @@ import {
 } from '../../src/core/membership.ts';
 import { formatVkey, hostIdOf, signNote } from '../../src/core/note.ts';
 import { exampleSigner } from '../support/example-keys.ts';
+import { protocolExample } from '../support/protocol-examples.ts';
 
 const document = readFileSync(new URL('../../docs/federation-notes.md', import.meta.url), 'utf8');
 
@@ -40,6 +43,14 @@ describe('the examples of the document', () => {
     const note = example('hosts-list').text;
     const list = openHostsList(note, formatVkey(hostsKey.name, hostsKey.publicKey), logName);
     assert.equal(await signNote(formatHostsList(list), [hostsKey]), note);
+  });
+
+  it('shows what is said of a measured tarball, the one in the example of protocol.md', () => {
+    const shown = example('measured').text;
+    const measured = parseMeasured(utf8(shown), sha512Hex(Uint8Array.from({ length: 150_000 }, (_, at) => at % 251)));
+    assert.equal(text(formatMeasured(measured)), shown);
+    const [list, root] = protocolExample('chunk-list').hashes;
+    assert.deepEqual([measured.list, measured.chunks], [list, root]);
   });
 
   it('shows a signed request, and the text under its signature', () => {

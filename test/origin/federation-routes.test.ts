@@ -5,6 +5,7 @@ import { utf8 } from '../../src/core/bytes.ts';
 import { sha256Hex, sha512Hex } from '../../src/core/hash.ts';
 import { openHostsList } from '../../src/core/hosts-list.ts';
 import { openKeysNote } from '../../src/core/keys-note.ts';
+import { parseMeasured } from '../../src/core/measured.ts';
 import { formatHeartbeat } from '../../src/core/membership.ts';
 import { makeApplicant } from '../support/applicant.ts';
 import { type HostsOrigin, startHostsOrigin } from '../support/hosts-origin.ts';
@@ -48,6 +49,18 @@ describe('notes', () => {
 });
 
 describe('content by its hash', () => {
+  it('says what a tarball was measured to be, and 404 of one that was not', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const [bytes, other] = [randomBlob(100_000), randomBlob(10)];
+    const sha512 = await origin.addMeasured(bytes);
+    const answer = await get(origin, `measured/${sha512}`);
+    assert.deepEqual(parseMeasured(await bytesOf(answer), sha512), origin.measured.get(sha512));
+    const etag = answer.headers.get('etag') ?? '';
+    assert.equal((await get(origin, `measured/${sha512}`, { 'if-none-match': etag })).status, 304);
+    assert.equal((await get(origin, `measured/${origin.addTarball(other)}`)).status, 404);
+    assert.equal((await get(origin, 'measured/nonsense')).status, 400);
+  });
+
   it('serves heads and blobs by sha256', async (t) => {
     const origin = await startHostsOrigin(t);
     const [blob, head] = [utf8('some blob'), utf8('head/1\nname x\n')];

@@ -1,6 +1,9 @@
 import type { TestContext } from 'node:test';
+import { toHex } from '../../src/core/bytes.ts';
+import { ChunkHasher, chunkRoot } from '../../src/core/chunks.ts';
 import { makeDoor } from '../../src/core/door.ts';
-import { sha512Hex } from '../../src/core/hash.ts';
+import { sha256Hex, sha512Hex } from '../../src/core/hash.ts';
+import type { Measured } from '../../src/core/measured.ts';
 import { parseNpmRequest } from '../../src/core/npm-path.ts';
 import { createForms } from '../../src/door/forms.ts';
 import { createHttpClient } from '../../src/io/http-client.ts';
@@ -31,8 +34,12 @@ export type HostsOrigin = {
   readonly asked: string[];
   /** Tarballs that the index knows, by sha512. */
   readonly tarballs: Map<string, Uint8Array>;
+  /** What the index says that tarballs were measured to be, by sha512. */
+  readonly measured: Map<string, Measured>;
   /** Adds a tarball and answers with its sha512. */
   addTarball(bytes: Uint8Array): string;
+  /** Adds a tarball with its chunk hashes and answers with its sha512. */
+  addMeasured(bytes: Uint8Array): Promise<string>;
   /** The next blobs are answered only when this is released. */
   holdBlobs(): () => void;
   /** The next blob stops in the middle, tells so, and goes on when it is let. */
@@ -65,6 +72,7 @@ export async function startHostsOrigin(
   const journal = await openJournal({ metadata: store, blobs, now });
   const client = createHttpClient({ userAgent: 'test', allowPrivate });
   const tarballs = new Map<string, Uint8Array>();
+  const measured = new Map<string, Measured>();
   const asked: string[] = [];
   const doors = (options.doorUrls ?? []).map((url) => makeDoor('redirect', url));
   let [port, held, budget] = [0, Promise.resolve(), options.bytesPerNetwork ?? 1e9];
@@ -104,6 +112,7 @@ export async function startHostsOrigin(
       if (!bytes) return null;
       return { size: bytes.length, open: async ({ start, end }) => halves(bytes.subarray(start, end)) };
     },
+    measured: async (sha512) => measured.get(sha512) ?? null,
     spend: (_network, bytes) => {
       budget -= bytes;
       return budget >= 0;
@@ -140,6 +149,11 @@ export async function startHostsOrigin(
     return closing;
   };
   t.after(close);
+  const addTarball = (bytes: Uint8Array): string => {
+    const sha512 = sha512Hex(bytes);
+    tarballs.set(sha512, bytes);
+    return sha512;
+  };
   return {
     url: `http://127.0.0.1:${port}`,
     port,
@@ -152,9 +166,15 @@ export async function startHostsOrigin(
     blobs,
     asked,
     tarballs,
-    addTarball(bytes) {
-      const sha512 = sha512Hex(bytes);
-      tarballs.set(sha512, bytes);
+    measured,
+    addTarball,
+    async addMeasured(bytes) {
+      const sha512 = addTarball(bytes);
+      const chunks = new ChunkHasher().update(bytes).digest();
+      const list = sha256Hex(chunks);
+      await blobs.putMany([{ id: { algorithm: 'sha256', hex: list }, bytes: chunks }]);
+      const pinned = { algorithm: 'sha512', hex: sha512 } as const;
+      measured.set(sha512, { pinned, sha512, size: bytes.length, chunks: toHex(chunkRoot(chunks)), list });
       return sha512;
     },
     holdBlobs() {
