@@ -51,7 +51,7 @@ export class SqliteWriter {
   static async open(data: WriterData): Promise<SqliteWriter> {
     // The thread's source lies beside this one: .ts in a checkout, .js when built.
     const source = new URL(`./sqlite-worker${extname(import.meta.filename)}`, import.meta.url);
-    const writer = new SqliteWriter(data.file, new Worker(source, { workerData: data }));
+    const writer = new SqliteWriter(data.file, new Worker(source, { workerData: data, execArgv: [] }));
     await writer.#answer();
     return writer;
   }
@@ -71,6 +71,7 @@ export class SqliteWriter {
     await this.#transactions.idle();
     if (this.#broken !== null) return;
     const exit = once(this.#worker, 'exit');
+    this.#worker.ref();
     this.#worker.postMessage({ close: true } satisfies Request);
     await exit;
   }
@@ -109,11 +110,17 @@ export class SqliteWriter {
     this.#worker.postMessage({ steps: own, end } satisfies Request, buffers);
   }
 
-  #answer(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#broken !== null) return reject(this.#broken);
-      this.#settle = { resolve, reject };
-    });
+  /** The thread keeps the process alive while it owes an answer, and only then. */
+  async #answer(): Promise<void> {
+    if (this.#broken !== null) throw this.#broken;
+    this.#worker.ref();
+    try {
+      await new Promise<void>((resolve, reject) => {
+        this.#settle = { resolve, reject };
+      });
+    } finally {
+      this.#worker.unref();
+    }
   }
 
   #receive(reply: Reply): void {
