@@ -27,6 +27,7 @@ function program(): Command {
   );
   addHosts(root);
   addPackages(root);
+  addLockfile(root);
   root
     .command('verify')
     .description('check everything that is stored in a data directory')
@@ -111,6 +112,28 @@ function addPackages(root: Command): void {
   addAdmin(withdrawals, 'resume', 'go on after a halt').action(async ({ data }) =>
     (await load()).resumeWithdrawals(data),
   );
+}
+
+function addLockfile(root: Command): void {
+  const lockfile = root.command('lockfile').description('see which registries a lockfile names, and change that');
+  const load = () => import('./lockfile.ts');
+  lockfile
+    .command('check <file>')
+    .description('list the registries that a lockfile names')
+    .option('--registry <URL>', 'say whether each client would get everything there')
+    .action(async (file: string, options) => {
+      process.exitCode = await (await load()).checkLockfile(file, options);
+    });
+  lockfile
+    .command('rewrite <file>')
+    .description('move a lockfile to another registry, or make it portable')
+    .option('--to <URL>', 'registry that its URLs are to name')
+    .option('--portable', 'take out what ties it to a registry')
+    .addOption(new Option('--from <URL>', 'only what names this registry; can be repeated').argParser(collect))
+    .option('--output <FILE>', 'write to this file, - for standard output, instead of in place')
+    .action(async (file: string, options) => {
+      process.exitCode = await (await load()).rewriteLockfile(file, options);
+    });
 }
 
 /** Values of an option that can be repeated. */
