@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { readLockfile } from '../../src/core/lockfile.ts';
 import { verdictsOf } from '../../src/core/lockfile-check.ts';
 import { applyEdits, planRewrite, type Target } from '../../src/core/lockfile-rewrite.ts';
-import { applicationSays } from './application.ts';
 import { succeeded, token } from './client-check.ts';
 import {
   createMachine,
@@ -58,14 +57,15 @@ async function madeAt(t: TestContext, client: Client, registry: string): Promise
 }
 
 async function installFrom(t: TestContext, client: Client, registry: string, lockfile: string): Promise<void> {
-  const machine = await machineFor(t, client, registry, lockfile);
+  const machine = await machineFor(t, client, registry);
+  await writeFile(join(machine.project, client.lockfile), lockfile);
   succeeded(await installFrozen(machine));
-  assert.equal(succeeded(await startApplication(machine)).stdout.trim(), applicationSays);
+  assert.match(succeeded(await startApplication(machine)).stdout, /^application runs: [\d. ]+true .*true\n$/);
   assert.equal(await readFile(join(machine.project, client.lockfile), 'utf8'), lockfile);
 }
 
-async function machineFor(t: TestContext, client: Client, registry: string, lockfile?: string): Promise<Machine> {
-  const machine = await createMachine(client, registry, token, lockfile);
+async function machineFor(t: TestContext, client: Client, registry: string): Promise<Machine> {
+  const machine = await createMachine(client, registry, token);
   t.after(() => removeMachine(machine));
   return machine;
 }
