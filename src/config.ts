@@ -135,7 +135,7 @@ const upstreamTarballs: Setting = {
 const doors: Setting = {
   key: 'doors',
   flag: '--door <RULE=URL>',
-  describe: 'public base URL, with the rule redirect or self; the first is the default door',
+  describe: 'public base URL, with the rule redirect, self or canonical; the first is the default door',
   fallback: [],
   repeats: true,
   read: parseDoorFlag,

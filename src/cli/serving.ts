@@ -3,6 +3,7 @@ import { rendezvous } from '../core/selection.ts';
 import type { HttpClientOptions } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import { type NpmConfig, readNpmConfig } from '../io/npm-config.ts';
+import { replacedRegistry } from '../io/npm-defaults.ts';
 import type { OriginDeps } from '../origin/service.ts';
 import { VERSION } from './version.ts';
 
@@ -17,6 +18,7 @@ export async function originDeps(logger: Logger): Promise<OriginDeps> {
     version: VERSION,
     select: rendezvous,
     defaultUpstream: npm.registry,
+    canonicalRegistry: replacedRegistry(),
     http: httpOptions(npm),
   };
 }

@@ -33,6 +33,8 @@ export type Client = {
   readonly metadata: 'full' | 'abbreviated' | 'not measured';
   /** What its lockfile keeps of a tarball's URL: the door's URL, or no host when the URL can be derived. */
   readonly lockfile: 'door' | 'no host' | 'not measured';
+  /** Swaps the public registry's host in a tarball's URL for the configured registry (npm's `replace-registry-host`). */
+  readonly swapsPublicHost?: true;
 };
 
 const UNKNOWN: Client = {
@@ -65,6 +67,7 @@ export const CLIENTS: readonly Client[] = [
     // Abbreviated up to npm 10.3.
     metadata: 'full',
     lockfile: 'door',
+    swapsPublicHost: true,
   },
   {
     id: 'pnpm',

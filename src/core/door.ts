@@ -1,11 +1,16 @@
 /** Doors: the public base URLs of a registry, and the rule that each has for its tarballs. */
 
 import { utf8 } from './bytes.ts';
+import type { Client } from './clients.ts';
 import { quote, UsageError } from './errors.ts';
 import { sha256Hex } from './hash.ts';
 
-/** `self`: serve the bytes; `redirect`: send clients that verify them to a mirror. */
-export type DoorRule = 'self' | 'redirect';
+/**
+ * `self`: serve the bytes; `redirect`: send clients that verify them to a mirror; `canonical`: the same, and clients that
+ * swap the public registry's host for the configured one by themselves are given the public registry's tarball URLs, so
+ * that their lockfiles work everywhere.
+ */
+export type DoorRule = 'self' | 'redirect' | 'canonical';
 
 export type Door = {
   /** First 8 hex digits of the SHA-256 of the URL. */
@@ -15,7 +20,7 @@ export type Door = {
   readonly url: string;
 };
 
-const RULES: readonly DoorRule[] = ['self', 'redirect'];
+const RULES: readonly DoorRule[] = ['self', 'redirect', 'canonical'];
 
 /** @param url scheme, host and port, as `parseBaseUrl` gives it */
 export function makeDoor(rule: DoorRule, url: string): Door {
@@ -32,7 +37,7 @@ export function parseDoorFlag(text: string): Door {
   const at = text.indexOf('=');
   const rule = RULES.find((known) => known === text.slice(0, Math.max(at, 0)));
   if (rule === undefined) {
-    throw new UsageError(`the door ${quote(text)} has no known rule; write redirect=URL or self=URL`);
+    throw new UsageError(`the door ${quote(text)} has no known rule; write redirect=URL, self=URL or canonical=URL`);
   }
   return makeDoor(rule, parseBaseUrl(text.slice(at + 1)));
 }
@@ -69,6 +74,29 @@ export function chooseDoor(hostHeader: string | undefined, doors: readonly Door[
     .find((url) => hostsOf(url).includes(host));
   if (implicit) return makeDoor('redirect', implicit);
   return doors[0] ?? makeDoor('redirect', parseBaseUrl(`http://localhost:${loopbackPort}`));
+}
+
+/**
+ * What the tarball URLs begin with that a client is given at a door, without a slash at the end.
+ *
+ * @param canonical URL of the public registry, whose host some clients swap by themselves
+ */
+export function tarballBase(door: Door, client: Client, canonical: string | null): string {
+  return door.rule === 'canonical' && client.swapsPublicHost && canonical !== null ? canonical : door.url;
+}
+
+/**
+ * @param canonical URL of the public registry; null if npm no longer says which one it is
+ * @throws UsageError for a canonical door of a registry that follows another upstream: what clients are told to take
+ *   from the public registry has to be what the public registry has
+ */
+export function checkCanonicalDoors(doors: readonly Door[], upstream: string, canonical: string | null): void {
+  const door = doors.find(({ rule }) => rule === 'canonical');
+  if (door === undefined || upstream === canonical) return;
+  throw new UsageError(
+    `the door ${door.url} can't be canonical: the upstream is ${upstream}, not the public registry that npm knows by ` +
+      `itself; make it redirect=${door.url}`,
+  );
 }
 
 /** Hostname of a URL without port, brackets kept; what npm compares when it decides whether a token goes along. */

@@ -4,7 +4,8 @@
  * Metadata always comes from here; a tarball comes from here or, by redirect, from a host (origin/tarball-answer.ts).
  */
 
-import { chooseDoor, type Door } from '../core/door.ts';
+import { clientOf } from '../core/clients.ts';
+import { chooseDoor, type Door, tarballBase } from '../core/door.ts';
 import { ForbiddenError, NotFoundError, UnauthorizedError, WithdrawnError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
@@ -23,6 +24,8 @@ export type NpmRoutesDeps = {
   tarballs: TarballAnswers;
   /** Configured doors and the bound port, for the implicit ones. */
   doors: () => { doors: readonly Door[]; port: number };
+  /** URL of the public registry, for canonical doors. */
+  canonicalRegistry: string | null;
   passthrough: (incoming: Incoming, request: NpmRequest) => Promise<Answer>;
   federation: (incoming: Incoming, path: readonly string[], query: string, door: Door) => Promise<Answer>;
   home: (incoming: Incoming, door: Door) => Answer;
@@ -82,7 +85,7 @@ async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps:
 
 async function packument(incoming: Incoming, name: string, door: Door, deps: NpmRoutesDeps): Promise<Answer> {
   const shown = shownPackage(await deps.learner.packument(name, incoming.network));
-  return packumentAnswer(incoming, shown, door.url, deps.forms);
+  return varied(await packumentAnswer(incoming, shown, baseFor(incoming, door, deps), deps.forms), door);
 }
 
 async function manifest(
@@ -98,7 +101,17 @@ async function manifest(
   if (row?.state === 'withdrawn') throw new WithdrawnError({ subject: `${name}@${version}`, reason: row.reason });
   if (row?.state !== 'listed') throw new NotFoundError(`${name} has no version or dist-tag ${JSON.stringify(spec)}`);
   const blob = await storedBlob(deps.blobs, row.manifest, `${name}@${version}`);
-  return manifestAnswer(incoming, { ...row, name, blob, stale }, door.url);
+  return varied(manifestAnswer(incoming, { ...row, name, blob, stale }, baseFor(incoming, door, deps)), door);
+}
+
+const baseFor = ({ headers }: Incoming, door: Door, { canonicalRegistry }: NpmRoutesDeps): string =>
+  tarballBase(door, clientOf(headers['user-agent']), canonicalRegistry);
+
+/** At a canonical door what is answered depends on who asks, and caches must know. */
+function varied(answer: Answer, { rule }: Door): Answer {
+  if (rule !== 'canonical') return answer;
+  const vary = [answer.headers.vary, 'User-Agent'].filter((name) => name !== undefined).join(', ');
+  return { ...answer, headers: { ...answer.headers, vary } };
 }
 
 async function distTags(incoming: Incoming, name: string, tag: string | null, deps: NpmRoutesDeps): Promise<Answer> {

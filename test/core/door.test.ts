@@ -2,7 +2,17 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { utf8 } from '../../src/core/bytes.ts';
-import { chooseDoor, hostnameOf, makeDoor, parseBaseUrl, parseDoorFlag, requestHostname } from '../../src/core/door.ts';
+import { clientOf } from '../../src/core/clients.ts';
+import {
+  checkCanonicalDoors,
+  chooseDoor,
+  hostnameOf,
+  makeDoor,
+  parseBaseUrl,
+  parseDoorFlag,
+  requestHostname,
+  tarballBase,
+} from '../../src/core/door.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { sha256Hex } from '../../src/core/hash.ts';
 
@@ -19,7 +29,7 @@ test('a door has a rule, a URL and the beginning of its hash as id', () => {
 const wrongFlags = [
   '',
   'https://registry.example',
-  'canonical=https://registry.example',
+  'public=https://registry.example',
   'constructor=https://registry.example',
   '=https://registry.example',
   'self',
@@ -105,4 +115,28 @@ test('hostnames come without ports, in one spelling', () => {
   assert.equal(requestHostname('127.0.0.1:4873'), '127.0.0.1');
   assert.equal(requestHostname('[::1]:4873'), '[::1]');
   for (const host of [undefined, '', ':', 'a b', '[', 'a:99999']) assert.equal(requestHostname(host), '');
+});
+
+const PUBLIC = 'https://public.example';
+const canonical = parseDoorFlag('canonical=https://registry.example');
+const [npm12, npm6, pnpm] = ['npm/12.2.0 node/v26', 'npm/6.14.18 node/v14', 'pnpm/10.0.0 npm/? node/v24'].map(clientOf);
+
+test('at a canonical door only clients that swap the public host by themselves get it', () => {
+  assert.ok(npm12 && npm6 && pnpm);
+  assert.equal(tarballBase(canonical, npm12, PUBLIC), PUBLIC);
+  for (const client of [npm6, pnpm, clientOf(undefined)]) {
+    assert.equal(tarballBase(canonical, client, PUBLIC), canonical.url);
+  }
+  assert.equal(tarballBase(makeDoor('redirect', canonical.url), npm12, PUBLIC), canonical.url);
+});
+
+test('a canonical door is for the public registry alone', () => {
+  checkCanonicalDoors([canonical], PUBLIC, PUBLIC);
+  checkCanonicalDoors([makeDoor('redirect', canonical.url)], 'https://other.example', PUBLIC);
+  for (const known of [PUBLIC, null]) {
+    assert.throws(
+      () => checkCanonicalDoors([makeDoor('self', PUBLIC), canonical], 'https://other.example', known),
+      (error: unknown) => error instanceof UsageError && /can't be canonical: the upstream is/.test(error.message),
+    );
+  }
 });
