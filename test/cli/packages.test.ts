@@ -5,6 +5,7 @@ import { text } from 'node:stream/consumers';
 import { test } from 'node:test';
 import { formatIncidents, formatKeys, formatPackage } from '../../src/cli/packages.ts';
 import { projectRoot } from '../support/folders.ts';
+import { sriOf } from '../support/made-package.ts';
 import { startWholeOrigin } from '../support/whole-origin.ts';
 
 const at = (iso: string) => Date.parse(iso);
@@ -83,10 +84,8 @@ test('an operator sees a changed pin, pins it anew, and clients get the new tarb
   const tarball = '/@scope/alpha/-/alpha-1.0.0.tgz';
   assert.deepEqual((await origin.ask(tarball)).body, before);
   await origin.ask('/@scope/alpha');
-  const { packument } = { packument: (await upstream.packages.packument('@scope/alpha')) ?? assert.fail() };
   const other = Buffer.from('another tarball');
-  const { sriOf } = await import('../support/made-package.ts');
-  const changed = structuredClone(packument);
+  const changed = structuredClone((await upstream.packages.packument('@scope/alpha')) ?? assert.fail());
   Object.assign(changed.versions['1.0.0']?.dist ?? {}, { integrity: sriOf(other), shasum: undefined });
   upstream.packages.put({ packument: changed, tarballs: { '1.0.0': other } });
   origin.pass(300_000);
