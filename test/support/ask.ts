@@ -32,7 +32,7 @@ export function ask(url: string, question: Question = {}): Promise<Reply> {
   return new Promise((resolve, reject) => {
     const asking = request({
       ...{ host: '127.0.0.1', port, method, path: target ?? pathname + search, localAddress: from, agent: false },
-      headers: { host, ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }), ...headers },
+      headers: { host, ...lengthOf(body, headers), ...headers },
     });
     asking.once('error', reject);
     asking.once('response', (response) => {
@@ -62,6 +62,11 @@ export async function follow(url: string, question: Question = {}): Promise<Repl
 export function sendRaw(port: number, bytes: string | Uint8Array): Promise<string> {
   const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
   return text(socket);
+}
+
+function lengthOf(body: Question['body'], headers: OutgoingHttpHeaders): OutgoingHttpHeaders {
+  const isTold = body === undefined || headers['transfer-encoding'] !== undefined;
+  return isTold ? {} : { 'content-length': Buffer.byteLength(body) };
 }
 
 function replyOf(status: number, headers: IncomingHttpHeaders, body: Buffer): Reply {
