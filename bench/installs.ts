@@ -1,12 +1,14 @@
 /** Cold installs by npm, timed; and making servers hold what they will be asked for. */
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { described, run } from '../test/support/run.ts';
 import { bodyOf, fetchThroughMirror } from './client.ts';
 import { applicationFiles, type CorpusTarball, corpusTarballs } from './corpus.ts';
 
 const INSTALL_MS_MAX = 300_000;
 const AT_ONCE = 8;
+const preload = pathToFileURL(join(import.meta.dirname, 'from-address.mjs')).href;
 
 export type Install = {
   /** Base URL without a slash at the end. */
@@ -27,9 +29,11 @@ export async function timedInstall(work: string, { registry, localAddress, prefi
     await writeFile(join(project, 'package.json'), manifest);
     await writeFile(join(project, 'package-lock.json'), lock);
     const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--no-progress', '--loglevel=error'];
-    const where = ['--registry', `${registry}/`, '--cache', join(folder, 'cache'), '--local-address', localAddress];
+    const where = ['--registry', `${registry}/`, '--cache', join(folder, 'cache')];
     const [program = '', ...args] = [...prefix, ...npmCommand(), 'ci', '--ignore-scripts', ...quiet, ...where];
-    const options = { cwd: project, env: { PATH: process.env.PATH, HOME: folder }, timeoutMs: INSTALL_MS_MAX };
+    const from = { NODE_OPTIONS: `--import ${preload}`, BENCH_LOCAL_ADDRESS: localAddress };
+    const env = { PATH: process.env.PATH, HOME: folder, ...from };
+    const options = { cwd: project, env, timeoutMs: INSTALL_MS_MAX };
     const outcome = await run(program, args, options);
     if (outcome.code !== 0) throw new Error(`npm ci from ${registry} failed: ${described(outcome)}`);
     return outcome.milliseconds / 1000;
