@@ -100,7 +100,7 @@ test('what is missing or wrong is told with its place', async () => {
     ['up', { port: '70000' }, {}, /^--port: "70000" is not a whole number from 0 to 65535$/],
     ['up', {}, { OPEN_REGISTRY_MIRRORS: 'two' }, /^OPEN_REGISTRY_MIRRORS: "two" is not a whole number/],
     ['up', { config: await fileOf({ port: {} }) }, {}, /^"port" in the configuration file: expected a text/],
-    ['up', { doors: ['https://door.example'] }, {}, /^--door: .*redirect=URL or self=URL/],
+    ['up', { doors: ['https://door.example'] }, {}, /^--door: .*redirect=URL, self=URL or canonical=URL/],
     ['up', { upstream: 'https://me:word@registry.example' }, {}, /no credentials/],
     ['up', { upstream: 'registry.example' }, {}, /not an http or https URL/],
     ['origin', { ...required, trustProxy: ['10.0.0.1/8'] }, {}, /^--trust-proxy/],
