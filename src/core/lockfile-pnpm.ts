@@ -52,25 +52,35 @@ export function readPnpmLockfile(bytes: Uint8Array): Lockfile {
 
 /** The entries of every `packages` section: newer files may hold a document of pnpm's own before the project's. */
 function* blocksOf(text: string): Generator<Block, void> {
-  let inPackages = false;
   let block: Block | null = null;
   let nested = false;
+  for (const { line, number } of packageLines(text)) {
+    const key = keyOn(line);
+    if (key === null) {
+      nested = block !== null && readInto(block.fields, line, number, nested);
+    } else {
+      if (block !== null) yield block;
+      block = { head: line, key, fields: new Map() };
+      nested = false;
+    }
+  }
+  if (block !== null) yield block;
+}
+
+function* packageLines(text: string): Generator<{ line: Line; number: number }, void> {
+  let inPackages = false;
   let number = 0;
   for (const line of linesOf(text)) {
     number += 1;
     if (/^[^\s#]/.test(line.text)) inPackages = line.text === 'packages:';
-    if (!inPackages) continue;
-    const head = /^ {2}(?:\? )?([^\s#].*?):?$/.exec(line.text);
-    if (head !== null && !/^ {2}: /.test(line.text)) {
-      if (block !== null) yield block;
-      block = { head: line, key: unquoted(head[1] ?? ''), fields: new Map() };
-      nested = false;
-      continue;
-    }
-    if (block === null) continue;
-    nested = readInto(block.fields, line, number, nested);
+    else if (inPackages) yield { line, number };
   }
-  if (block !== null) yield block;
+}
+
+/** The key of an entry; null for any other line. A very long key stands behind `? `, and its value behind `: `. */
+function keyOn({ text }: Line): string | null {
+  const found = /^ {2}(?:\? )?([^\s#:].*?)(?::(?: \{\})?)?$/.exec(text);
+  return found === null ? null : unquoted(found[1] ?? '');
 }
 
 /** Takes what a line says of its entry; true while the lines of a `resolution:` follow. */
@@ -158,9 +168,11 @@ function slotsOf(
   integrity: LockfileEntry['integrity'],
 ): Pick<LockfileEntry, 'slot' | 'registrySlot' | 'omission'> {
   const registry = fields.get('registry');
-  const cuts = [registry?.cut, tarball.cut].filter((cut) => cut !== undefined);
+  const cuts = [registry?.cut, tarball.cut].filter((cut) => cut !== undefined).sort((a, b) => a.start - b.start);
+  // Two members in front of the hash share a comma. pnpm never prints them so.
+  const isShared = cuts.some((cut, index) => cut.start < (cuts[index - 1]?.end ?? 0));
   const registrySlot = registry === undefined ? null : slotOf(registry);
-  return { slot: slotOf(tarball), registrySlot, omission: integrity === 'none' ? null : cuts };
+  return { slot: slotOf(tarball), registrySlot, omission: integrity === 'none' || isShared ? null : cuts };
 }
 
 function slotOf({ start, end }: Field): UrlSlot {

@@ -82,14 +82,15 @@ test('portable: npm 6 reads version 1 and the second half of version 2, where ev
 test('portable: bun takes an empty URL for that of the configured registry', () => {
   const text = rewritten(vector('bun.lock'), 'portable');
   assert.equal(text, vector('bun.lock').replaceAll(/"https:\/\/registry\.example\/[^"]*\.tgz", \{/g, '"", {'));
+  const { packages, named } = reportOf(readLockfile(bytesOf(text)));
+  assert.deepEqual([packages, named], [5, 0]);
 });
 
 test('portable: pnpm drops the registry beside the tarball, and yarn 1 has no such form', () => {
-  for (const name of ['pnpm-5.yaml', 'pnpm-7.yaml']) {
-    const text = rewritten(vector(name), 'portable');
-    assert.doesNotMatch(text, /registry: |tarball: https:\/\/mirror/);
-    assert.match(text, /integrity: sha512/);
-  }
+  const flow = /, registry: https:\/\/registry\.example\/, tarball: https:\/\/mirror\.example\/[^}]*/g;
+  const block = /^ {6}(?:registry: https:\/\/registry|tarball: https:\/\/mirror)\.example\/.*\n/gm;
+  assert.equal(rewritten(vector('pnpm-7.yaml'), 'portable'), vector('pnpm-7.yaml').replaceAll(flow, ''));
+  assert.equal(rewritten(vector('pnpm-5.yaml'), 'portable'), vector('pnpm-5.yaml').replaceAll(block, ''));
   assert.throws(() => planRewrite(readLockfile(bytesOf(vector('yarn-1.lock'))), 'portable'), UsageError);
 });
 
@@ -106,6 +107,8 @@ test('a member goes with its comma wherever it stands', () => {
   const pnpm = (resolution: string): string =>
     `lockfileVersion: '9.0'\n\npackages:\n\n  ms@2.0.0:\n    resolution: ${resolution}\n`;
   assert.equal(rewritten(pnpm(`{tarball: '${url}', integrity: sha512-a}`), 'portable'), pnpm('{integrity: sha512-a}'));
+  const shared = pnpm(`{registry: https://registry.example/, tarball: ${url}, integrity: sha512-a}`);
+  assert.equal(rewritten(shared, 'portable'), shared);
   assert.equal(rewritten(pnpm(`{tarball: ${url}}`), 'portable'), pnpm(`{tarball: ${url}}`));
   const yarn = (binding: string): string =>
     `__metadata:\n  version: 8\n\n"ms@npm:2.0.0":\n  resolution: "ms@npm:2.0.0${binding}"\n`;
@@ -132,6 +135,13 @@ test('a report says what is from where, and what has no hash', () => {
   assert.equal(reportOf(readLockfile(bytesOf(bare))).weak.length, 5);
   const unhashed = vector('npm-3.json').replaceAll(/,\n *"integrity": "[^"]*"/g, '');
   assert.equal(reportOf(readLockfile(bytesOf(unhashed))).unhashed.length, 5);
+});
+
+test('pnpm: long keys have a question mark before them, and other documents may come first', () => {
+  const entry = '  : resolution: {integrity: sha512-a, tarball: https://registry.example/ms/-/ms-2.0.0.tgz}\n';
+  const file = `---\nlockfileVersion: '9.0'\npackages:\n\n  pnpm@12.0.0: {}\n---\nlockfileVersion: '9.0'\npackages:\n\n  ? ms@2.0.0\n${entry}`;
+  assert.equal(rewritten(file, door), file.replace('registry.example', 'door.example'));
+  assert.equal(reportOf(readLockfile(bytesOf(file))).packages, 2);
 });
 
 test('verdicts: who asks the registry for everything', () => {
