@@ -4,6 +4,7 @@ import { chmod, lstat, readdir, readFile, stat, symlink, writeFile } from 'node:
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { checkLockfile, rewriteLockfile } from '../../src/cli/lockfile.ts';
 import { replacedRegistry } from '../../src/io/npm-defaults.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
@@ -96,23 +97,27 @@ test('rewrite: exit 1 and a word about each entry that could not be moved', asyn
 
 test('exit 2 and one line for what can not be done', async () => {
   const file = await copyOf('yarn-1.lock');
+  const { status, stdout, stderr } = lockfile('rewrite', file, '--portable');
+  assert.deepEqual([status, stdout], [2, '']);
+  assert.match(stderr, /^open-registry: yarn 1 has no portable lockfile[^\n]*\n$/);
+  assert.equal(await readFile(file, 'utf8'), await readFile(join(vectors, 'yarn-1.lock'), 'utf8'));
+});
+
+test('usage errors name the file and what is wrong with it', async () => {
+  const file = join(vectors, 'yarn-1.lock');
   const binary = join(tempFolder(), 'bun.lockb');
   await writeFile(binary, '#!/usr/bin/env bun\nbun-lockfile-format-v0\n\0');
-  const cases: [args: string[], message: RegExp][] = [
-    [['rewrite', file, '--portable'], /yarn 1 has no portable lockfile/],
-    [['rewrite', file], /either --to URL or --portable/],
-    [['rewrite', file, '--to', door, '--portable'], /either --to URL or --portable/],
-    [['rewrite', file, '--to', 'door.example'], /not an http or https URL/],
-    [['check', binary], /bun\.lockb.*--save-text-lockfile/],
-    [['check', join(vectors, 'missing.lock')], /there is no such file/],
-    [['check', vectors], /it is a folder/],
-    [['check', main], /none of package-lock\.json/],
+  const neither = /either --to URL or --portable/;
+  await assert.rejects(rewriteLockfile(file, {}), { name: 'UsageError', message: neither });
+  await assert.rejects(rewriteLockfile(file, { to: door, portable: true }), { name: 'UsageError', message: neither });
+  await assert.rejects(rewriteLockfile(file, { to: 'door.example' }), { name: 'UsageError', message: /not an http/ });
+  const unreadable: [path: string, message: RegExp][] = [
+    [binary, /bun\.lockb: .*--save-text-lockfile/],
+    [join(vectors, 'missing.lock'), /missing\.lock: there is no such file/],
+    [vectors, /it is a folder/],
+    [main, /main\.ts: .*none of package-lock\.json/],
   ];
-  for (const [args, message] of cases) {
-    const { status, stdout, stderr } = lockfile(...args);
-    assert.deepEqual([status, stdout], [2, ''], stderr);
-    assert.match(stderr, message);
-    assert.match(stderr, /^open-registry: [^\n]*\n$/);
+  for (const [path, message] of unreadable) {
+    await assert.rejects(checkLockfile(path, {}), { name: 'UsageError', message });
   }
-  assert.equal(await readFile(file, 'utf8'), await readFile(join(vectors, 'yarn-1.lock'), 'utf8'));
 });
