@@ -181,7 +181,8 @@ async function differenceOf(table: TableName, key: string, tables: MemoryTables,
   return `the table says ${JSON.stringify(stored)}, the journal makes it ${JSON.stringify(made)}`;
 }
 
-async function verifyForms(head: Head, reader: IndexReader): Promise<void> {
+/** Both forms of a package come out as its head says. */
+export async function verifyForms(head: Head, reader: Pick<IndexReader, 'blob'>): Promise<void> {
   const pages: Uint8Array[] = [];
   for (const page of head.pages) pages.push(await reader.blob(page));
   const entries = openPages(head, pages);
@@ -197,7 +198,7 @@ async function verifyForms(head: Head, reader: IndexReader): Promise<void> {
 async function digestForm(
   kind: FormKind,
   source: Parameters<typeof formParts>[1],
-  reader: IndexReader,
+  reader: Pick<IndexReader, 'blob'>,
 ): Promise<{ size: number; sha256: string }> {
   const hash = createHash('sha256');
   let size = 0;
@@ -239,8 +240,9 @@ async function* entriesOf(reader: IndexReader, from: number, to: number): AsyncG
   }
 }
 
-async function* rowsOf<T extends TableName>(
-  reader: IndexReader,
+/** All rows of a table, page by page. */
+export async function* rowsOf<T extends TableName>(
+  reader: Pick<IndexReader, 'scan'>,
   table: T,
 ): AsyncGenerator<{ key: string; row: Tables[T] }> {
   for (let after: { after?: string } = {}; ; ) {

@@ -10,6 +10,7 @@
  *                               with a door: packages as its origin named them, and what they are made of; likewise
  */
 
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { BlobStore } from './blob-store.ts';
 import { makeFolder } from './durable-file.ts';
@@ -25,7 +26,8 @@ export type OriginStores = {
   close(): Promise<void>;
 };
 
-export type MirrorStores = { readonly blobs: BlobStore; close(): Promise<void> };
+/** `door`: what it keeps of packages; null for a mirror without a door. */
+export type MirrorStores = { readonly blobs: BlobStore; readonly door: DoorStores | null; close(): Promise<void> };
 
 /** What a mirror with a door keeps of packages. */
 export type DoorStores = {
@@ -33,6 +35,8 @@ export type DoorStores = {
   readonly blobs: BlobStore;
   close(): Promise<void>;
 };
+
+const DOOR_INDEX = 'index.sqlite';
 
 /** Folder of the compressed forms of an origin, or of a mirror with a door. */
 export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
@@ -49,10 +53,10 @@ export function openOriginStores(dir: string): Promise<OriginStores> {
 }
 
 /** Opens or makes what a mirror with a door keeps of packages: both stores, or neither. The caller owns the folder. */
-export function openDoorStores(dir: string): Promise<DoorStores> {
+function openDoorStores(dir: string): Promise<DoorStores> {
   return openTogether(async (keep) => {
     await makeFolder(formsFolder(dir));
-    const metadata = keep(await openSqliteMetadataStore(join(dir, 'index.sqlite')));
+    const metadata = keep(await openSqliteMetadataStore(join(dir, DOOR_INDEX)));
     const blobs = keep(await openSqliteBlobStore(join(dir, 'index-blobs.sqlite')));
     return { metadata, blobs };
   });
@@ -79,8 +83,14 @@ async function openTogether<T extends object>(
   }
 }
 
-/** Opens or makes a mirror's store. The caller owns the folder (io/data-dir.ts). */
-export async function openMirrorStores(dir: string): Promise<MirrorStores> {
-  const blobs = await openFileBlobStore(join(dir, 'blobs'));
-  return { blobs, close: () => blobs.close() };
+/**
+ * Opens or makes a mirror's stores: all, or none. The caller owns the folder (io/data-dir.ts).
+ * @param withDoor false still opens what a mirror that once had a door has kept
+ */
+export function openMirrorStores(dir: string, withDoor = false): Promise<MirrorStores> {
+  return openTogether(async (keep) => {
+    const blobs = keep(await openFileBlobStore(join(dir, 'blobs')));
+    const hasDoor = withDoor || existsSync(join(dir, DOOR_INDEX));
+    return { blobs, door: hasDoor ? keep(await openDoorStores(dir)) : null };
+  });
 }

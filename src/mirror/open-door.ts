@@ -6,7 +6,7 @@ import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { Handler } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
-import { formsFolder, openDoorStores } from '../io/stores.ts';
+import { type DoorStores, formsFolder } from '../io/stores.ts';
 import { createMirrorDoor } from './door.ts';
 import { createHeadFetcher } from './fetch-head.ts';
 import { followPackages } from './follow-packages.ts';
@@ -17,12 +17,13 @@ import type { MirrorConfig } from './service.ts';
 const FRESHNESS_MS = 300_000;
 
 /** @param cleanups gets what has to be closed after the server */
-export async function openMirrorDoor(
+export function openMirrorDoor(
   parts: {
     config: Pick<MirrorConfig, 'origin' | 'peers' | 'freshnessMs'>;
     door: string;
     dir: string;
     client: HttpClient;
+    stores: DoorStores;
     tarballs: BlobStore;
     blobs: BlobServer;
     /** The paths of every mirror. */
@@ -33,11 +34,10 @@ export async function openMirrorDoor(
     port: () => number;
   },
   cleanups: (() => Promise<void>)[],
-): Promise<Handler> {
+): Handler {
   const { config, client, logger, now } = parts;
   const { origin, peers } = config;
-  const stores = await openDoorStores(parts.dir);
-  cleanups.push(() => stores.close());
+  const { stores } = parts;
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
   const forms = createForms({ folder: formsFolder(parts.dir), blobs: stores.blobs, note });
   cleanups.push(() => forms.idle());

@@ -1,14 +1,13 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
 
 import { serveAdmin } from '../io/admin-socket.ts';
-import type { BlobStore } from '../io/blob-store.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
 import { createHttpServer } from '../io/http-server.ts';
 import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics } from '../io/metrics.ts';
-import { openMirrorStores } from '../io/stores.ts';
+import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createBlobFetcher, FETCH_TIMES, type FetchTimes } from './fetch-blob.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
@@ -93,7 +92,7 @@ export async function startMirror(config: MirrorConfig, deps: MirrorDeps): Promi
 
 type Opened = {
   readonly dir: string;
-  readonly blobs: BlobStore;
+  readonly stores: MirrorStores;
   readonly keys: HostKeys;
   readonly client: HttpClient;
   readonly trust: OriginTrust;
@@ -103,25 +102,26 @@ type Opened = {
 async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Promise<void>)[]): Promise<Opened> {
   const { dir, close: closeDir } = await openDataDir(config.data, 'mirror');
   cleanups.push(closeDir);
-  const { blobs, close: closeStores } = await openMirrorStores(dir);
-  cleanups.push(closeStores);
+  const stores = await openMirrorStores(dir, Boolean(config.door));
+  cleanups.push(() => stores.close());
   const client = createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http });
   cleanups.push(() => client.close());
   const keys = await openHostKeys(dir);
   const { origin, originKey } = config;
   const trust = await openOriginTrust({ dir, origin, originKey, client });
   const list = await openHeldList({ dir, origin, client, keys: trust.current() });
-  return { dir, blobs, keys, client, trust, list };
+  return { dir, stores, keys, client, trust, list };
 }
 
 /** Listens first: the origin asks for a proof of the URL before it admits the host. */
 async function serve(
   config: MirrorConfig,
   deps: MirrorDeps,
-  { dir, blobs, keys, client, trust, list }: Opened,
+  { dir, stores, keys, client, trust, list }: Opened,
   cleanups: (() => Promise<void>)[],
 ): Promise<Omit<RunningMirror, 'close'>> {
   const { logger, now = Date.now } = deps;
+  const { blobs } = stores;
   const { origin, peers } = config;
   const metrics = createMetrics('mirror');
   const tally = createTally(blobs, (error) => logger.warn({ err: error }, 'what is stored could not be counted'));
@@ -149,14 +149,15 @@ async function serve(
   const routes = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, metrics, now });
   let port = 0;
   const doorParts = { config, dir, client, tarballs: blobs, blobs: server, routes, logger, now, port: () => port };
-  const handler = config.door ? await openMirrorDoor({ ...doorParts, door: config.door }, cleanups) : routes;
+  const { door } = config;
+  const handler = door && stores.door ? openMirrorDoor({ ...doorParts, door, stores: stores.door }, cleanups) : routes;
   const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
   cleanups.push(() => http.close());
   // Before the server: whoever waits for a blob is sent back at once.
   cleanups.push(() => fetcher.close());
   port = await http.listen(config.host, config.port);
   url = config.publicUrl ?? boundUrl(config.host, port);
-  const admin = await serveAdmin(dir, createAdminHandler({ blobs }));
+  const admin = await serveAdmin(dir, createAdminHandler(stores));
   cleanups.push(() => admin.close());
   cleanups.push(() => membership.close());
   if (!config.door) await membership.start();

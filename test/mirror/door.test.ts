@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { type TestContext, test } from 'node:test';
+import { runVerify } from '../../src/cli/verify.ts';
 import { ask, type Question } from '../support/ask.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
 import type { Manifest } from '../support/upstream-packages.ts';
@@ -163,4 +166,26 @@ test('a mirror with a door does not apply as a host, and says what it sees', asy
   const { mirror } = await startDoor(t, origin);
   await mirror.log.until(({ msg }) => /credentials of its users/.test(String(msg)));
   assert.deepEqual(origin.hosts.list(), []);
+});
+
+test('what it keeps of packages is verified, while it runs and when it has stopped', async (t) => {
+  const origin = await startWholeOrigin(t);
+  origin.put('alpha');
+  const { mirror, atDoor } = await startDoor(t, origin);
+  await atDoor('/alpha');
+  await atDoor('/alpha/-/alpha-1.0.0.tgz');
+  const lines: string[] = [];
+  const verify = () => runVerify(mirror.data, (line) => lines.push(line));
+  assert.equal(await verify(), 0, lines.join('\n'));
+  await mirror.close();
+  assert.equal(await verify(), 0, lines.join('\n'));
+  assert.equal(lines.filter((line) => /1 package, 1 head: pages and both forms/.test(line)).length, 2);
+
+  const index = new DatabaseSync(join(mirror.data, 'index-blobs.sqlite'));
+  const [{ name }] = index.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' LIMIT 1").all() as [
+    { name: string },
+  ];
+  index.exec(`DELETE FROM ${name} WHERE rowid = (SELECT max(rowid) FROM ${name})`);
+  index.close();
+  assert.equal(await verify(), 1, 'a blob that is missing is found');
 });
