@@ -120,3 +120,25 @@ test('the other commands talk to the origin, and say what they can not do', asyn
     assert.equal(code, expected, args.join(' '));
   }
 });
+
+test('an operator is alarmed when too much disappears at once, and ends the halt', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const names = Array.from({ length: 11 }, (_, i) => `package-${i}`);
+  for (const name of names) origin.put(name);
+  for (const name of names) await origin.ask(`/${name}`);
+  assert.match((await origin.ask('/-/metrics')).body.toString(), /^open_registry_withdrawals_halted\{[^}]*\} 0$/m);
+  for (const name of names) origin.upstream.packages.withdraw(name);
+  origin.pass(300_000);
+  for (const name of names) await origin.ask(`/${name}`);
+  const last = await origin.ask('/package-10');
+  assert.equal(last.status, 200);
+  assert.match(last.headers['cache-status'] ?? '', /stale/);
+  const alarm = await origin.log.until(({ kind }) => kind === 'mass-disappearance');
+  assert.equal(alarm.level, 'error');
+  assert.equal(await origin.metric('withdrawals_halted'), 1);
+  assert.equal(await origin.metric('incidents_total', { kind: 'mass-disappearance' }), 1);
+  assert.match((await run(origin.data, 'withdrawals')).out, /^halted since \S+: 11 of the 11 packages .* are gone\n$/);
+  assert.match((await run(origin.data, 'withdrawals', 'resume')).out, /is withdrawn here again/);
+  origin.pass(300_000);
+  assert.equal((await origin.ask('/package-10')).status, 451);
+});
