@@ -73,7 +73,8 @@ export function wantsAbbreviated(accept: string | undefined): boolean {
 
 /**
  * Evaluates conditions and range in the order of RFC 9110 section 13.2.2. The headers are those that depend on the plan;
- * Cache-Control, Vary, Content-Type and the like are the caller's, and go with 200, 206 and 304 alike.
+ * Cache-Control, Vary, Content-Type and the like are the caller's, and go with 200, 206 and 304 alike. They must not
+ * replace the plan's own: an answer 412 or 416 says nothing of the resource, and no cache may give it to others.
  *
  * Only a single range is served; a request for several gets everything, as section 14.2 allows.
  *
@@ -82,7 +83,7 @@ export function wantsAbbreviated(accept: string | undefined): boolean {
 export function planRead(method: string, headers: RequestHeaders, representation: Representation): ReadPlan {
   const { etag } = representation;
   const ifMatch = listOf(headers['if-match']);
-  if (ifMatch !== null && !matchesAny(ifMatch, etag, strongly)) return bare(412, {});
+  if (ifMatch !== null && !matchesAny(ifMatch, etag, strongly)) return bare(412, NEVER_STORED);
   const ifNoneMatch = listOf(headers['if-none-match']);
   if (ifNoneMatch !== null && matchesAny(ifNoneMatch, etag, weakly)) return bare(304, { etag });
   return planBody(method, headers, representation);
@@ -132,12 +133,14 @@ export function cacheStatus(cache: string, facts: CacheFacts): string {
   return [cache, ...how, ...more].join('; ');
 }
 
+const NEVER_STORED = { 'cache-control': CACHE.noStore };
+
 function planBody(method: string, headers: RequestHeaders, { etag, size, allowRange }: Representation): ReadPlan {
   const always: Record<string, string> = allowRange ? { etag, 'accept-ranges': 'bytes' } : { etag };
   // Ranges are defined for GET alone (RFC 9110 section 14.2), and mean nothing without a size.
   const ranged = method === 'GET' && allowRange && size !== null && ifRangeHolds(headers['if-range'], etag);
   const range = ranged ? rangeOf(headers.range, size) : null;
-  if (range === 'unsatisfiable') return bare(416, { 'content-range': `bytes */${size}` });
+  if (range === 'unsatisfiable') return bare(416, { 'content-range': `bytes */${size}`, ...NEVER_STORED });
   if (range !== null) {
     const contentRange = `bytes ${range.start}-${range.end - 1}/${size}`;
     const length = { 'content-length': `${range.end - range.start}`, 'content-range': contentRange };

@@ -20,11 +20,11 @@ export async function blobAnswer(
   const etag = `"${id.algorithm}-${id.hex}"`;
   const plan = planRead(request.method, request.headers, { etag, size: blob.size, allowRange: true });
   const headers = {
-    ...plan.headers,
     'cache-control': CACHE.byHash,
     'content-type': 'application/octet-stream',
     'repr-digest': id.algorithm === 'sha512' ? reprDigest(id.hex) : `sha-256=:${toBase64(fromHex(id.hex))}:`,
     'x-content-type-options': 'nosniff',
+    ...plan.headers,
   };
   const body = plan.body ? await blob.open(plan.range ?? { start: 0, end: blob.size }) : null;
   return { status: plan.status, headers, body };

@@ -98,6 +98,7 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
   const hex = await sha512Of(deps, entry.pinned, `${name}/-/${file}`);
   const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door' }));
+  if (answer.status >= 400) return answer;
   // By name, and names can be withdrawn; only hashes are for ever.
   return { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byName, ...staleHeaders(stale) } };
 }

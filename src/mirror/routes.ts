@@ -120,7 +120,7 @@ function listAnswer(list: HeldList, request: Incoming): Answer {
   if (!held) throw new NotFoundError('this mirror has no list of hosts yet');
   const { note, etag } = held;
   const plan = planRead(request.method, request.headers, { etag, size: note.length, allowRange: false });
-  const headers = { ...plan.headers, 'cache-control': 'no-cache', 'content-type': 'text/plain; charset=utf-8' };
+  const headers = { 'cache-control': 'no-cache', 'content-type': 'text/plain; charset=utf-8', ...plan.headers };
   return { status: plan.status, headers, body: plan.body ? note : null };
 }
 

@@ -143,7 +143,7 @@ async function measuredAnswer(deps: FederationRoutesDeps, request: Incoming, hex
   const body = formatMeasured(measured);
   const etag = etagOf('measured', hex);
   const plan = planRead(request.method, request.headers, { etag, size: body.length, allowRange: false });
-  const headers = { ...plan.headers, 'cache-control': CACHE.byName, 'content-type': 'application/json; charset=utf-8' };
+  const headers = { 'cache-control': CACHE.byName, 'content-type': 'application/json; charset=utf-8', ...plan.headers };
   return { status: plan.status, headers, body: plan.body ? body : null };
 }
 
@@ -171,7 +171,7 @@ function listAnswer(hosts: Hosts, request: Incoming): Answer {
 
 function noteAnswer(request: Incoming, note: Uint8Array, etag: string): Answer {
   const plan = planRead(request.method, request.headers, { etag, size: note.length, allowRange: false });
-  const headers = { ...plan.headers, 'cache-control': 'no-cache', 'content-type': 'text/plain; charset=utf-8' };
+  const headers = { 'cache-control': 'no-cache', 'content-type': 'text/plain; charset=utf-8', ...plan.headers };
   return { status: plan.status, headers, body: plan.body ? note : null };
 }
 

@@ -96,8 +96,14 @@ for (const [header, expected] of accepts) {
 const etag = '"abc"';
 const full = { status: 200, range: null, body: true };
 const notModified = { status: 304, headers: { etag }, range: null, body: false };
-const failed = { status: 412, headers: {}, range: null, body: false };
-const unsatisfiable = { status: 416, headers: { 'content-range': 'bytes */100' }, range: null, body: false };
+const neverStored = { 'cache-control': 'no-store' };
+const failed = { status: 412, headers: neverStored, range: null, body: false };
+const unsatisfiable = {
+  status: 416,
+  headers: { 'content-range': 'bytes */100', ...neverStored },
+  range: null,
+  body: false,
+};
 const whole = { ...full, headers: { etag, 'accept-ranges': 'bytes', 'content-length': '100' } };
 
 function part(start: number, end: number) {

@@ -51,6 +51,7 @@ describe('blobs at a mirror', () => {
       assert.deepEqual([other.status, (await bytesOf(other)).length], [200, size]);
       const beyond = await fetch(url, { headers: { range: `bytes=${size}-` } });
       assert.deepEqual([beyond.status, beyond.headers.get('content-range')], [416, `bytes */${size}`]);
+      assert.equal(beyond.headers.get('cache-control'), 'no-store');
       const head = await fetch(url, { method: 'HEAD' });
       assert.deepEqual([head.status, head.headers.get('content-length')], [200, `${size}`]);
     });

@@ -134,6 +134,7 @@ describe('a part of a tarball', () => {
   it('that lies behind the end is refused, with the size', async () => {
     const reply = await get({ range: `bytes=${tarball.length}-` });
     assert.deepEqual([reply.status, reply.headers['content-range']], [416, `bytes */${tarball.length}`]);
+    assert.equal(reply.headers['cache-control'], 'no-store');
   });
 
   for (const range of ['bytes=0-1,5-6', 'bytes=9-2', 'lines=1-2', 'bytes=x-', 'bytes=']) {
