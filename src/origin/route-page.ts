@@ -8,7 +8,7 @@ import { NotFoundError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { takeName } from '../core/npm-path.ts';
 import { HOST_REASONS, ORIGIN_REASONS } from '../core/redirect.ts';
-import { type Answer, type Incoming, jsonAnswer } from '../io/http-server.ts';
+import { type Answer, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { TarballAnswers } from './tarball-answer.ts';
 
 /** @param path decoded segments after `/-/federation/route/` */
@@ -18,6 +18,9 @@ export async function routePage(
   door: Door,
   tarballs: Pick<TarballAnswers, 'explain'>,
 ): Promise<Answer> {
+  if (incoming.method !== 'GET' && incoming.method !== 'HEAD') {
+    return problemAnswer(405, 'method-not-allowed', 'use GET here', { allow: 'GET' });
+  }
   const { name, rest } = takeName(path);
   const [dash, file] = rest;
   if (dash !== '-' || file === undefined || rest.length > 2) {

@@ -224,6 +224,11 @@ describe('the route page', () => {
     }
   });
 
+  it('can only be read', async () => {
+    const reply = await origin.ask(`/-/federation/route${PATH}`, { method: 'POST', body: '{}' });
+    assert.deepEqual([reply.status, reply.headers.allow], [405, 'GET']);
+  });
+
   it('names no private host, and nothing is redirected there', async (t) => {
     const other = await startWholeOrigin(t);
     const hidden = await startHost(t, other, { private: true });
