@@ -8,6 +8,12 @@ import type { BlobId, ByteRange, Expected, PutStreamOptions, StreamedBlob } from
 
 export const formatBlobId = ({ algorithm, hex }: Expected): string => `${algorithm}:${hex}`;
 
+/** The inverse of {@link formatBlobId}. */
+export function parseBlobId(key: string): BlobId {
+  const [algorithm, hex = ''] = key.split(':');
+  return { algorithm: algorithm as BlobId['algorithm'], hex };
+}
+
 const HEX_DIGITS = { sha256: 64, sha512: 128 };
 
 export function isHashOf(algorithm: BlobId['algorithm'], hex: string): boolean {

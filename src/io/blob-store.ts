@@ -13,6 +13,8 @@
  * - anything else: a broken disk, a programming mistake.
  */
 
+import type { GrowingBlob } from './growing-blob.ts';
+
 /** The hash that names a blob, in lower-case hex. */
 export type BlobId = { readonly algorithm: 'sha256' | 'sha512'; readonly hex: string };
 
@@ -93,3 +95,24 @@ export interface BlobStore {
   /** Resolves when what was under way has ended and all files are closed. */
   close(): Promise<void>;
 }
+
+/** What a store of large blobs, which can all be fetched again, does besides. */
+export interface CacheBlobStore extends BlobStore {
+  /**
+   * Begins to receive a blob piece by piece, to be read along meanwhile. `putStream` is this, from beginning to end.
+   * A temp file exists from now on until `end` is called.
+   *
+   * @throws StorageFullError
+   */
+  grow(expected: Expected, options: PutStreamOptions): Promise<GrowingBlob>;
+
+  /**
+   * Reads a blob from the disk, memory left out, and compares it with its hash; what has rotted goes into quarantine.
+   *
+   * @param pace called after so many bytes; the reading goes on when it resolves
+   */
+  check(id: BlobId, pace?: (bytes: number) => Promise<void>): Promise<'sound' | 'rotten' | 'gone'>;
+}
+
+/** What became of a blob in a store, for those who count. `size` in bytes. */
+export type BlobEvent = { readonly kind: 'stored' | 'deleted' | 'evicted' | 'rotten'; readonly size: number };

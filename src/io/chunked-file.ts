@@ -1,72 +1,18 @@
-/** Large files and their chunk hashes: received, kept beside the file, and checked again while the file is read. */
+/** Large files and their chunk hashes: kept beside the file, and checked again while the file is read. */
 
 import { createHash } from 'node:crypto';
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import { compare, concat, toHex } from '../core/bytes.ts';
 import { ChunkHasher, chunkCount } from '../core/chunks.ts';
 import { IntegrityError, NotFoundError } from '../core/errors.ts';
 import { sha256 } from '../core/hash.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
-import type { BlobIntake } from './blob-intake.ts';
 import type { BlobId, ByteRange } from './blob-store.ts';
 import { openIfThere } from './durable-file.ts';
 
 const HASH_BYTES = 32;
-/** One read or write: a few chunks, so that the trips to the disk don't cost more than the hashing. */
+/** One read: a few chunks, so that the trips to the disk don't cost more than the hashing. */
 const PART_BYTES = 4 * CHUNK_BYTES;
-
-/** Writes a stream to a new file, through `intake`, and waits until it is on the disk. Closes the source on failure. */
-export async function receiveFile(path: string, source: AsyncIterable<Uint8Array>, intake: BlobIntake): Promise<void> {
-  let file: PartWriter | null = null;
-  try {
-    // Opened inside the loop: an error thrown before it would leave the source open.
-    for await (const bytes of source) {
-      file ??= new PartWriter(await open(path, 'wx', 0o600));
-      intake.update(bytes);
-      await file.write(bytes);
-    }
-    file ??= new PartWriter(await open(path, 'wx', 0o600));
-    await file.finish();
-  } finally {
-    await file?.close();
-  }
-}
-
-/** Gathers what comes in small portions into larger writes. */
-class PartWriter {
-  readonly #file: FileHandle;
-  readonly #part = new Uint8Array(PART_BYTES);
-  #filled = 0;
-
-  constructor(file: FileHandle) {
-    this.#file = file;
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length; ) {
-      const portion = bytes.subarray(at, at + PART_BYTES - this.#filled);
-      this.#part.set(portion, this.#filled);
-      this.#filled += portion.length;
-      at += portion.length;
-      if (this.#filled === PART_BYTES) await this.#flush();
-    }
-  }
-
-  async finish(): Promise<void> {
-    await this.#flush();
-    await this.#file.sync();
-  }
-
-  close(): Promise<void> {
-    return this.#file.close();
-  }
-
-  async #flush(): Promise<void> {
-    // writeFile goes on where the last one ended, and until all of it is written.
-    await this.#file.writeFile(this.#part.subarray(0, this.#filled));
-    this.#filled = 0;
-  }
-}
 
 /** What is stored of a chunk list: the list and its own SHA-256, so that rot in it is not taken for rot in the blob. */
 export const formatChunkFile = (list: Uint8Array): Uint8Array => concat([list, sha256(list)]);
@@ -95,14 +41,20 @@ export async function* readChecked(path: string, list: Uint8Array, range: ByteRa
 /**
  * The chunk list of a file, made anew from bytes that have the right hash.
  *
+ * @param pace called after so many bytes; the reading goes on when it resolves
  * @throws NotFoundError if the file is gone; IntegrityError.
  */
-export async function hashChunks(path: string, id: BlobId): Promise<Uint8Array> {
+export async function hashChunks(
+  path: string,
+  id: BlobId,
+  pace: (bytes: number) => Promise<void> = async () => undefined,
+): Promise<Uint8Array> {
   const whole = createHash(id.algorithm);
   const chunks = new ChunkHasher();
   for await (const { bytes } of readParts(path, 0, Number.POSITIVE_INFINITY)) {
     whole.update(bytes);
     chunks.update(bytes);
+    await pace(bytes.length);
   }
   const hex = whole.digest('hex');
   if (hex === id.hex) return chunks.digest();
@@ -129,7 +81,7 @@ async function* readParts(
 }
 
 /** Fewer bytes than asked for only at the end of the file. */
-async function readFully(file: FileHandle, at: number, length: number): Promise<Uint8Array> {
+export async function readFully(file: FileHandle, at: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   let filled = 0;
   while (filled < length) {

@@ -101,10 +101,15 @@ export async function removeTempFiles(folder: string): Promise<void> {
 
 /** The error to pass on for a failed file operation: a full disk gets its own class, the rest stays as it is. */
 export function storageError(error: unknown, path: string): unknown {
-  const code = codeOf(error);
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
-  const why = code === 'ENOSPC' ? 'the disk is full' : 'the disk quota is used up';
+  if (!isDiskFull(error)) return error;
+  const why = codeOf(error) === 'ENOSPC' ? 'the disk is full' : 'the disk quota is used up';
   return new StorageFullError(`can't store ${path}: ${why}; free some space and try again`, { cause: error });
+}
+
+/** Whether a file operation failed for want of room. */
+export function isDiskFull(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
 }
 
 /** For `catch`: a file that is not there is null, every other error stays one. */

@@ -10,74 +10,84 @@
  * chunk while they are sent.
  */
 
-import { randomBytes } from 'node:crypto';
-import { readdir, readFile, rename, rm, stat } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { utimes } from 'node:fs/promises';
+import { join } from 'node:path';
 import { concat } from '../core/bytes.ts';
 import { ChunkHasher } from '../core/chunks.ts';
-import { IntegrityError } from '../core/errors.ts';
-import { BlobIntake, bodyOf, checkBlob, formatBlobId, rangeWithin } from './blob-intake.ts';
-import {
-  ALGORITHMS,
-  algorithmFolder,
-  blobOfFile,
-  blobPath,
-  chunksPath,
-  fanOutFolder,
-  quarantineOf,
-  tempFolderOf,
-} from './blob-path.ts';
+import { IntegrityError, NotFoundError } from '../core/errors.ts';
+import { blobFiles, factsOf, putAside, readIfThere, removeBlob } from './blob-files.ts';
+import { bodyOf, checkBlob, formatBlobId, parseBlobId, rangeWithin } from './blob-intake.ts';
+import { blobPath, quarantineOf, tempFolderOf } from './blob-path.ts';
 import type {
+  BlobEvent,
   BlobId,
-  BlobStore,
   ByteRange,
+  CacheBlobStore,
   Expected,
   OpenBlob,
   PutStreamOptions,
   StoredBlob,
   StreamedBlob,
 } from './blob-store.ts';
-import { formatChunkFile, hashChunks, parseChunkFile, readChecked, receiveFile } from './chunked-file.ts';
-import {
-  ignoreMissing,
-  makeFolder,
-  removeTempFiles,
-  storageError,
-  syncFolder,
-  tempPathFor,
-  writeSynced,
-} from './durable-file.ts';
+import { ChunkLists } from './chunk-lists.ts';
+import { hashChunks, readChecked } from './chunked-file.ts';
+import { DiskBudget } from './disk-budget.ts';
+import { makeFolder, removeTempFiles, tempPathFor } from './durable-file.ts';
+import { type GrowingBlob, growBlob } from './growing-blob.ts';
 import { HotBlobs } from './hot-blobs.ts';
+import { BlobPlacer } from './place-blob.ts';
 
 /** Up to this size a blob is read and checked whole, has no chunk hashes beside it, and may stay in memory. */
 const SMALL_BYTES_MAX = 1024 * 1024;
 const HOT_BYTES_DEFAULT = 64 * 1024 * 1024;
+/** On a full disk as much as this is freed at once. */
+const ROOM_BYTES_MIN = 16 * 1024 * 1024;
+/** The last use of a blob is noted on the disk no more often, ms. */
+const USE_NOTED_MS = 60 * 60 * 1000;
 
 export type FileBlobStoreOptions = {
   /** Memory for small blobs that were used lately, in bytes. Default 64 MiB. */
   readonly hotBytesMax?: number;
+  /** Disk for blobs, in bytes: those not used for the longest time go first (io/disk-budget.ts). Null: no bound. */
+  readonly bytesMax?: number | null;
+  /** Unix ms. */
+  readonly now?: () => number;
+  /** Told of what comes and goes. */
+  readonly note?: (event: BlobEvent) => void;
 };
 
 /** Opens the store in `dir`, or makes an empty one, and removes what a killed process left half-written. */
-export async function openFileBlobStore(dir: string, options: FileBlobStoreOptions = {}): Promise<BlobStore> {
+export async function openFileBlobStore(dir: string, options: FileBlobStoreOptions = {}): Promise<CacheBlobStore> {
   await makeFolder(tempFolderOf(dir));
   await makeFolder(quarantineOf(dir));
   await removeTempFiles(tempFolderOf(dir));
-  return new FileBlobStore(dir, options.hotBytesMax ?? HOT_BYTES_DEFAULT);
+  return new FileBlobStore(dir, options);
 }
 
-class FileBlobStore implements BlobStore {
+class FileBlobStore implements CacheBlobStore {
   readonly #dir: string;
-  /** Verified bytes of small blobs, and chunk lists of large ones under {@link chunksKey}. */
+  /** Verified bytes of small blobs, and chunk lists of large ones. */
   readonly #hot: HotBlobs;
-  readonly #folders = new Set<string>();
+  readonly #chunkLists: ChunkLists;
+  readonly #placer: BlobPlacer;
+  readonly #budget: DiskBudget | null;
+  readonly #now: () => number;
+  readonly #note: (event: BlobEvent) => void;
   readonly #writes = new Set<Promise<unknown>>();
   #removals = 0;
   #closed = false;
 
-  constructor(dir: string, hotBytesMax: number) {
+  constructor(dir: string, { hotBytesMax = HOT_BYTES_DEFAULT, bytesMax = null, now, note }: FileBlobStoreOptions) {
     this.#dir = dir;
     this.#hot = new HotBlobs(hotBytesMax);
+    this.#chunkLists = new ChunkLists(dir, this.#hot);
+    this.#placer = new BlobPlacer(dir, this.#chunkLists);
+    this.#now = now ?? Date.now;
+    this.#note = note ?? (() => undefined);
+    const evict = (key: string) => this.#remove(parseBlobId(key), 'evicted');
+    const budget = bytesMax === null ? null : new DiskBudget({ bytesMax, evict, now: this.#now });
+    this.#budget = budget;
+    if (budget !== null) void this.#track(() => budget.learn(this.#uses()));
   }
 
   async has(id: BlobId): Promise<boolean> {
@@ -86,7 +96,7 @@ class FileBlobStore implements BlobStore {
 
   async size(id: BlobId): Promise<number | null> {
     this.#mustBeOpen();
-    return this.#hot.get(formatBlobId(id))?.length ?? (await sizeOf(blobPath(this.#dir, id)));
+    return this.#hot.get(formatBlobId(id))?.length ?? (await factsOf(blobPath(this.#dir, id)))?.size ?? null;
   }
 
   async read(id: BlobId): Promise<Uint8Array | null> {
@@ -109,27 +119,37 @@ class FileBlobStore implements BlobStore {
     for (const { id, bytes } of blobs) checkBlob(id, bytes, 'the caller');
     await this.#track(async () => {
       for (const { id, bytes } of blobs) {
-        if (!(await this.has(id))) await this.#putBytes(id, bytes);
+        const options = { maxBytes: bytes.length, keyAlgorithm: id.algorithm };
+        if (!(await this.has(id))) await this.putStream(id, bodyOf(bytes), options);
       }
     });
   }
 
   putStream(expected: Expected, source: AsyncIterable<Uint8Array>, options: PutStreamOptions): Promise<StreamedBlob> {
-    return this.#track(() =>
-      this.#withTempFile(async (temp) => {
-        const intake = new BlobIntake(expected, options);
-        await receiveFile(temp, source, intake);
-        const blob = intake.finish();
-        await this.#commit(temp, blob.id, blob.size, blob.chunks);
-        return blob;
-      }),
-    );
+    return this.#track(() => this.#receive(expected, source, options));
+  }
+
+  async grow(expected: Expected, options: PutStreamOptions): Promise<GrowingBlob> {
+    this.#mustBeOpen();
+    return this.#begin(expected, options);
+  }
+
+  async check(id: BlobId, pace?: (bytes: number) => Promise<void>): Promise<'sound' | 'rotten' | 'gone'> {
+    this.#mustBeOpen();
+    try {
+      await this.#quarantining(id, hashChunks(blobPath(this.#dir, id), id, pace));
+      return 'sound';
+    } catch (error) {
+      if (error instanceof NotFoundError) return 'gone';
+      if (error instanceof IntegrityError) return 'rotten';
+      throw error;
+    }
   }
 
   async chunks(id: BlobId): Promise<Uint8Array | null> {
     const size = await this.size(id);
     if (size === null) return null;
-    if (size > SMALL_BYTES_MAX) return this.#chunkList(id, size);
+    if (size > SMALL_BYTES_MAX) return this.#quarantining(id, this.#chunkLists.get(id, size));
     const bytes = await this.read(id);
     return bytes === null ? null : new ChunkHasher().update(bytes).digest();
   }
@@ -137,23 +157,16 @@ class FileBlobStore implements BlobStore {
   async delete(id: BlobId): Promise<void> {
     this.#mustBeOpen();
     await this.#track(async () => {
-      await rm(blobPath(this.#dir, id), { force: true });
-      await rm(chunksPath(this.#dir, id), { force: true });
-      this.#forget(id);
+      this.#budget?.removed(formatBlobId(id));
+      await this.#remove(id, 'deleted');
     });
   }
 
   async *list(): AsyncIterable<StoredBlob> {
-    for (const algorithm of ALGORITHMS) {
-      const folder = algorithmFolder(this.#dir, algorithm);
-      for (const fanOut of await namesIn(folder)) {
-        for (const name of await namesIn(join(folder, fanOut))) {
-          this.#mustBeOpen();
-          const id = blobOfFile(algorithm, name);
-          const size = id && (await sizeOf(join(folder, fanOut, name)));
-          if (id !== null && size !== null) yield { id, size };
-        }
-      }
+    this.#mustBeOpen();
+    for await (const { id, size } of blobFiles(this.#dir)) {
+      this.#mustBeOpen();
+      yield { id, size };
     }
   }
 
@@ -162,16 +175,62 @@ class FileBlobStore implements BlobStore {
     await Promise.allSettled(this.#writes);
   }
 
+  #begin(expected: Expected, options: PutStreamOptions): Promise<GrowingBlob> {
+    const temp = tempPathFor(join(tempFolderOf(this.#dir), 'put'));
+    const ended = Promise.withResolvers<void>();
+    this.#writes.add(ended.promise);
+    const end = () => {
+      this.#writes.delete(ended.promise);
+      ended.resolve();
+    };
+    return growBlob(expected, options, {
+      temp,
+      commit: (from, blob) => this.#commit(from, blob),
+      ended: end,
+      makeRoom: async (bytes) => (await this.#budget?.makeRoom(Math.max(bytes, ROOM_BYTES_MIN))) ?? false,
+    });
+  }
+
+  async #receive(
+    expected: Expected,
+    source: AsyncIterable<Uint8Array>,
+    options: PutStreamOptions,
+  ): Promise<StreamedBlob> {
+    let growing: GrowingBlob | null = null;
+    try {
+      // Begun inside the loop: an error thrown before it would leave the source open.
+      for await (const bytes of source) {
+        growing ??= await this.#begin(expected, options);
+        await growing.append(bytes);
+      }
+      growing ??= await this.#begin(expected, options);
+      const blob = growing.check();
+      await growing.keep();
+      return blob;
+    } finally {
+      await growing?.end();
+    }
+  }
+
   /** A small blob as its bytes, a large one as a stream. */
   async #openOrHot(id: BlobId, range?: ByteRange): Promise<Uint8Array | OpenBlob | null> {
     this.#mustBeOpen();
     const path = blobPath(this.#dir, id);
-    const hot = this.#hot.get(formatBlobId(id));
+    const key = formatBlobId(id);
+    this.#budget?.used(key);
+    const hot = this.#hot.get(key);
     if (hot !== undefined) return hot;
-    const size = await sizeOf(path);
-    if (size === null) return null;
-    if (size <= SMALL_BYTES_MAX) return this.#readSmall(id, path);
-    return { size, body: this.#bodyOf(id, size, rangeWithin(size, range)) };
+    const facts = await factsOf(path);
+    if (facts === null) return null;
+    if (this.#budget !== null) this.#noteUse(path, facts.used);
+    if (facts.size <= SMALL_BYTES_MAX) return this.#readSmall(id, path);
+    return { size: facts.size, body: this.#bodyOf(id, facts.size, rangeWithin(facts.size, range)) };
+  }
+
+  /** For the order after the next start; a blob that is just going away needs none. */
+  #noteUse(path: string, noted: number): void {
+    const now = this.#now();
+    if (now - noted > USE_NOTED_MS) utimes(path, now / 1000, now / 1000).catch(() => undefined);
   }
 
   async #readSmall(id: BlobId, path: string): Promise<Uint8Array | null> {
@@ -185,69 +244,44 @@ class FileBlobStore implements BlobStore {
     }
     // What was deleted while it was read must not come back as a memory of it.
     if (removals === this.#removals) this.#hot.set(formatBlobId(id), bytes);
+    await this.#budget?.passed(formatBlobId(id));
     return bytes;
   }
 
   async *#bodyOf(id: BlobId, size: number, range: ByteRange): AsyncGenerator<Uint8Array> {
+    const key = formatBlobId(id);
+    const release = this.#budget?.hold(key);
     try {
-      yield* readChecked(blobPath(this.#dir, id), await this.#chunkList(id, size), range);
+      yield* readChecked(blobPath(this.#dir, id), await this.#chunkLists.get(id, size), range);
     } catch (error) {
       throw await this.#quarantined(id, error);
+    } finally {
+      release?.();
+      await this.#budget?.passed(key);
     }
   }
 
-  /** Of a large blob: what lies beside it, or, if that is missing or damaged, made anew from the blob itself. */
-  async #chunkList(id: BlobId, size: number): Promise<Uint8Array> {
-    const hot = this.#hot.get(chunksKey(id));
-    if (hot !== undefined) return hot;
-    const stored = await readIfThere(chunksPath(this.#dir, id));
-    const list = (stored && parseChunkFile(stored, size)) ?? (await this.#repairChunkFile(id));
-    this.#hot.set(chunksKey(id), list);
-    return list;
-  }
-
-  async #repairChunkFile(id: BlobId): Promise<Uint8Array> {
-    const list = await hashChunks(blobPath(this.#dir, id), id).catch(async (error) => {
-      throw await this.#quarantined(id, error);
-    });
-    await this.#track(() => this.#putChunkFile(id, list));
-    return list;
-  }
-
-  async #putBytes(id: BlobId, bytes: Uint8Array): Promise<void> {
-    await this.#withTempFile(async (temp) => {
-      await writeSynced(temp, bytes);
-      const chunks = bytes.length > SMALL_BYTES_MAX ? new ChunkHasher().update(bytes).digest() : null;
-      await this.#commit(temp, id, bytes.length, chunks);
-    });
-  }
-
-  /** The steps from a complete, synced temp file to a durable blob, in the order that the head of this file explains. */
-  async #commit(temp: string, id: BlobId, size: number, chunks: Uint8Array | null): Promise<void> {
-    const folder = fanOutFolder(this.#dir, id);
-    if (!this.#folders.has(folder)) {
-      await makeFolder(folder);
-      this.#folders.add(folder);
-    }
-    if (chunks !== null && size > SMALL_BYTES_MAX) await this.#putChunkFile(id, chunks);
-    await rename(temp, blobPath(this.#dir, id));
-    await syncFolder(folder);
-  }
-
-  async #putChunkFile(id: BlobId, list: Uint8Array): Promise<void> {
-    await this.#withTempFile(async (temp) => {
-      await writeSynced(temp, formatChunkFile(list));
-      await rename(temp, chunksPath(this.#dir, id));
-    });
-  }
-
-  async #withTempFile<T>(work: (temp: string) => Promise<T>): Promise<T> {
-    const temp = tempPathFor(join(tempFolderOf(this.#dir), 'put'));
+  async #commit(temp: string, { id, size, chunks }: StreamedBlob): Promise<void> {
+    const key = formatBlobId(id);
+    const release = this.#budget?.hold(key);
     try {
-      return await work(temp);
+      await this.#budget?.admit(key, size);
+      const fresh = await this.#placer.place(temp, id, size > SMALL_BYTES_MAX ? chunks : null);
+      if (fresh) this.#note({ kind: 'stored', size });
     } catch (error) {
-      await rm(temp, { force: true });
-      throw storageError(error, `a blob in ${this.#dir}`);
+      this.#budget?.removed(key);
+      throw error;
+    } finally {
+      release?.();
+    }
+  }
+
+  /** Puts a blob aside if this work finds that it has rotted. */
+  async #quarantining<T>(id: BlobId, work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      throw await this.#quarantined(id, error);
     }
   }
 
@@ -258,17 +292,32 @@ class FileBlobStore implements BlobStore {
   }
 
   async #quarantine(id: BlobId): Promise<void> {
-    const path = blobPath(this.#dir, id);
-    const aside = join(quarantineOf(this.#dir), `${id.algorithm}-${basename(path)}.${randomBytes(4).toString('hex')}`);
-    await rename(path, aside).catch(ignoreMissing);
-    await rm(chunksPath(this.#dir, id), { force: true });
+    const size = (await factsOf(blobPath(this.#dir, id)))?.size;
+    await putAside(this.#dir, id);
+    this.#budget?.removed(formatBlobId(id));
     this.#forget(id);
+    if (size !== undefined) this.#note({ kind: 'rotten', size });
+  }
+
+  async #remove(id: BlobId, kind: 'deleted' | 'evicted'): Promise<void> {
+    const size = (await factsOf(blobPath(this.#dir, id)))?.size;
+    await removeBlob(this.#dir, id);
+    this.#forget(id);
+    if (size !== undefined) this.#note({ kind, size });
+  }
+
+  /** What lies there already. */
+  async *#uses(): AsyncGenerator<{ key: string; size: number; used: number }> {
+    for await (const { id, size, used } of blobFiles(this.#dir)) {
+      if (this.#closed) return;
+      yield { key: formatBlobId(id), size, used };
+    }
   }
 
   #forget(id: BlobId): void {
     this.#removals += 1;
     this.#hot.delete(formatBlobId(id));
-    this.#hot.delete(chunksKey(id));
+    this.#chunkLists.forget(id);
   }
 
   /** Lets `close` wait for the work. */
@@ -286,28 +335,4 @@ class FileBlobStore implements BlobStore {
   #mustBeOpen(): void {
     if (this.#closed) throw new Error(`the blob store ${this.#dir} is closed`);
   }
-}
-
-const chunksKey = (id: BlobId): string => `${formatBlobId(id)} chunks`;
-
-async function sizeOf(path: string): Promise<number | null> {
-  try {
-    const found = await stat(path);
-    return found.isFile() ? found.size : null;
-  } catch (error) {
-    return ignoreMissing(error);
-  }
-}
-
-async function readIfThere(path: string): Promise<Uint8Array | null> {
-  try {
-    const { buffer, byteOffset, byteLength } = await readFile(path);
-    return new Uint8Array(buffer, byteOffset, byteLength);
-  } catch (error) {
-    return ignoreMissing(error);
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  return (await readdir(folder).catch(ignoreMissing))?.sort() ?? [];
 }
