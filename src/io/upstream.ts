@@ -57,6 +57,8 @@ export type Upstream = {
 };
 
 const METADATA_TIMEOUT_MS = 60_000;
+/** Everything that is learned waits for the keys, so a slow answer to this small question must not hold up all. */
+const KEYS_TIMEOUT_MS = 5_000;
 const TARBALL_TIMEOUT_MS = 15 * 60_000;
 const TARBALL_IDLE_MS = 30_000;
 const PING_TIMEOUT_MS = 3_000;
@@ -128,7 +130,8 @@ export function createUpstream(options: UpstreamOptions): Upstream {
     },
     keys: async () => {
       const what = "the upstream's signing keys";
-      const answer = await json('/-/npm/v1/keys', what, { maxBytes: UPSTREAM_KEYS_BYTES_MAX });
+      const options = { maxBytes: UPSTREAM_KEYS_BYTES_MAX, totalTimeoutMs: KEYS_TIMEOUT_MS };
+      const answer = await json('/-/npm/v1/keys', what, options);
       return NO_SUCH_ENDPOINT.has(answer.status) ? null : parseKeys(documentOf(answer, what), what);
     },
     pass: (method, path, options) => ask(path, { ...options, method }),

@@ -4,7 +4,7 @@
  * A key that appears or changes later is an alarm, not a key: what it signed waits until an admin has accepted it. An upstream
  * without keys is taken for what it is; once one of its signatures was verified it is known to sign.
  */
-import { NotFoundError, quote } from '../core/errors.ts';
+import { NotFoundError, quote, UpstreamError } from '../core/errors.ts';
 import type { Incident, SignatureVerdict, SigningHabit } from '../core/learn.ts';
 import { change, type UpstreamKeyRow } from '../core/tables.ts';
 import { type UpstreamKey, type UpstreamSignature, verifyUpstreamSignature } from '../core/upstream-signature.ts';
@@ -33,7 +33,7 @@ export type UpstreamKeys = {
 export type PinnedKey = UpstreamKey & { readonly by: UpstreamKeyRow['by'] };
 
 const REFRESH_MS = 60 * 60_000;
-const RETRY_MS = 5 * 60_000;
+const RETRY_MS = 10_000;
 const SIGNS = 'upstream-signs';
 
 export async function openUpstreamKeys(deps: {
@@ -48,6 +48,8 @@ export async function openUpstreamKeys(deps: {
   let remembered = (await metadata.get('setting', SIGNS)) !== null;
   let signs = remembered;
   let due = 0;
+  // Why the keys of an upstream that was never seen to have any, or to have none, could not be had.
+  let unknown: unknown = keys.length > 0 ? null : new Error('not asked yet');
   let asking: Promise<unknown> | null = null;
   let shown: readonly UpstreamKey[] = [];
 
@@ -65,7 +67,11 @@ export async function openUpstreamKeys(deps: {
   async function ask(): Promise<unknown> {
     due = now() + RETRY_MS;
     const found = await upstream.keys().catch((error: unknown) => ({ error }));
-    if (found && 'error' in found) return found.error;
+    if (found && 'error' in found) {
+      if (unknown !== null) unknown = found.error;
+      return found.error;
+    }
+    unknown = null;
     due = now() + REFRESH_MS;
     await take(found ?? []);
     return null;
@@ -99,6 +105,7 @@ export async function openUpstreamKeys(deps: {
     },
     verdict(name, version, dist, time) {
       const { integrity, signatures } = signedParts(dist);
+      if (unknown !== null && signatures.length > 0) throw keysUnknown(unknown);
       const publishedAt = time === null ? null : Date.parse(time);
       const verdict = verifyUpstreamSignature({ name, version, integrity, signatures, keys, publishedAt });
       if (verdict.ok) signs = true;
@@ -111,6 +118,12 @@ export async function openUpstreamKeys(deps: {
       remembered = true;
     },
   };
+}
+
+/** Pinning what is signed without a look at the signature would be for ever; asking again is not. */
+function keysUnknown(cause: unknown): UpstreamError {
+  const reason = `it signs its versions, and its keys could not be fetched: ${cause instanceof Error ? cause.message : cause}`;
+  return new UpstreamError({ what: 'upstream', reason }, { cause });
 }
 
 async function pinnedKeys(metadata: MetadataStore): Promise<PinnedKey[]> {

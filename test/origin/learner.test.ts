@@ -201,6 +201,21 @@ test('keys are pinned at first sight, before what they signed', async (t) => {
   assert.deepEqual(await allKinds(origin), ['upstream-key', 'learned']);
 });
 
+test('what is signed is not pinned before the keys could be fetched; what is not signed is', async (t) => {
+  const origin = await startOriginCore(t, { signed: true });
+  const { signer } = origin.server.packages;
+  origin.server.packages.put(madePackage('alpha', { '1.0.0': {} }));
+  origin.server.fault(/\/keys$/, 'error');
+  await assert.rejects(origin.packument('alpha'), { status: 502, message: /keys could not be fetched/ });
+  origin.server.packages.sign(undefined);
+  origin.server.packages.put(madePackage('beta', { '1.0.0': {} }));
+  assert.deepEqual(Object.keys((await origin.packument('beta')).versions), ['1.0.0']);
+  origin.server.packages.sign(signer);
+  origin.server.mend();
+  origin.pass(10_000);
+  assert.deepEqual(Object.keys((await origin.packument('alpha')).versions), ['1.0.0']);
+});
+
 test('an upstream that signs has its unsigned and wrongly signed new versions held back', async (t) => {
   const origin = await startOriginCore(t, { signed: true });
   origin.server.packages.put(madePackage('alpha', { '1.0.0': {} }));
