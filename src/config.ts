@@ -73,7 +73,6 @@ export type MirrorConfig = {
   readonly originKey: string | null;
   /** Base URLs of other mirrors to fetch missing blobs from. */
   readonly peers: readonly string[];
-  readonly allowPrivate: boolean;
   /** Base URL of an organisation's own registry, kept by this mirror; null for a host of the public pool. */
   readonly door: string | null;
   /** For how many seconds what the origin said of a package is served without asking again. Default 300. */
@@ -249,7 +248,6 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       read: parseBaseUrl,
     },
     freshness,
-    allowPrivate,
     logLevel,
   ],
 };
