@@ -49,6 +49,8 @@ for (const name of names) rows.push(...(await runOne(name)));
 await stage.close();
 const load = stage.tools.wrk === null ? 'a generator in Node.js, as wrk is not here' : 'wrk';
 process.stdout.write(`${formatTable(rows)}\n\nMachine: ${machineLine()}; load by ${load}\n`);
+// Whatever a server that failed to start may still hold open.
+process.exit();
 
 /** One that fails doesn't take the others along. */
 async function runOne(name: string): Promise<Row[]> {

@@ -84,6 +84,8 @@ function commands({ ip, tc, servers, client, distances, clients }: Layout): stri
 }
 
 async function must([program = '', ...args]: readonly string[]): Promise<void> {
-  const { code, stderr, command } = await run(program, args, { cwd: '/', env: {}, timeoutMs: 10_000 });
-  if (code !== 0) throw new NoNamespacesError(`${command}: ${stderr.trim().split('\n', 1)[0]}`);
+  const { code, stderr } = await run(program, args, { cwd: '/', env: {}, timeoutMs: 10_000 });
+  if (code === 0) return;
+  const step = args.slice(2, 6).join(' ');
+  throw new NoNamespacesError(`this kernel or user can't have it (${step} …: ${stderr.trim().split('\n', 1)[0]})`);
 }

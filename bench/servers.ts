@@ -61,7 +61,7 @@ export async function startMirror(
   return mirror;
 }
 
-/** @returns null where nginx is not there */
+/** nginx with one worker, on a folder of files. */
 export async function startNginx(work: string, nginx: string, files: string): Promise<ServerProcess> {
   const port = await freePort();
   const prefix = join(work, 'nginx');
@@ -132,7 +132,8 @@ function startAt(
   const isHere = prefix.length === 0;
   const url = `http://${host}:${port}`;
   const line = isHere ? undefined : readyLine;
-  const env = { OPEN_REGISTRY_TEST_CACHE: cacheRoot };
+  // Compiled code is kept for all that run on Node.js, as `npm start` does for ours.
+  const env = { OPEN_REGISTRY_TEST_CACHE: cacheRoot, NODE_COMPILE_CACHE: join(benchRoot, 'compile') };
   return startServer({ name, command: [...prefix, ...command], url, readyPath, readyLine: line, cwd, env });
 }
 
