@@ -98,11 +98,6 @@ export function redirectLocation(hostUrl: string, sha512: string, mark: string):
   return `${hostUrl}/-/federation/blob/sha512/${sha512}?for=${mark}`;
 }
 
-/** Where a host sends a client back to that it can't serve: the same blob at the door that the client came through. */
-export function bounceLocation(doorUrl: string, sha512: string, mark: string): string {
-  return `${doorUrl}/-/federation/blob/sha512/${sha512}?direct=${mark}`;
-}
-
 function reasonForOrigin(input: TarballInput): OriginReason | null {
   if (input.door.rule === 'self') return 'self-door';
   if (input.pinned.algorithm !== 'sha512') return 'sha1-only';

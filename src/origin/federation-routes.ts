@@ -1,14 +1,6 @@
 /** The origin's paths under `/-/federation/`: content by its hash, the keys, the list of hosts, the feed, membership. */
 
-import type { FormKind } from '../core/assembly.ts';
-import {
-  BadRequestError,
-  NotFoundError,
-  TooManyRequestsError,
-  UnauthorizedError,
-  UpstreamError,
-} from '../core/errors.ts';
-import { parseHead } from '../core/head.ts';
+import { NotFoundError, TooManyRequestsError, UnauthorizedError, UpstreamError } from '../core/errors.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
 import { CONTROL_BODY_BYTES_MAX } from '../core/limits.ts';
@@ -16,7 +8,7 @@ import { checkMarkAsOrigin } from '../core/mark.ts';
 import { formatMeasured, type Measured } from '../core/measured.ts';
 import { formatApplyAnswer, parseApplication, parseHeartbeat, parseHostKey } from '../core/membership.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
-import { formAnswer as formOf } from '../door/answers.ts';
+import { checkedHex, contentAnswer, contentPath } from '../door/content.ts';
 import type { Forms } from '../door/forms.ts';
 import { blobAnswer, type ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobId, BlobStore } from '../io/blob-store.ts';
@@ -77,49 +69,15 @@ export function createFederationRoutes(deps: FederationRoutesDeps): FederationRo
 }
 
 function contentRoute(deps: FederationRoutesDeps, path: readonly string[], query: string): Route | undefined {
-  const [kind, algorithm = '', hex = ''] = path;
-  if (kind === 'blob' && path.length === 3) {
-    if (algorithm === 'sha256') return { method: 'GET', answer: (request) => smallAnswer(deps, request, hex, false) };
-    if (algorithm === 'sha512') return { method: 'GET', answer: (request) => tarballAnswer(deps, request, hex, query) };
-  }
-  if (kind === 'form' && path.length === 3 && (hex === 'full' || hex === 'abbreviated')) {
-    return { method: 'GET', answer: (request) => formAnswer(deps, request, algorithm, hex) };
-  }
-  if (kind === 'head' && path.length === 2) {
-    return { method: 'GET', answer: (request) => smallAnswer(deps, request, algorithm, true) };
+  const [kind, second = '', third = ''] = path;
+  if (kind === 'blob' && second === 'sha512' && path.length === 3) {
+    return { method: 'GET', answer: (request) => tarballAnswer(deps, request, third, query) };
   }
   if (kind === 'measured' && path.length === 2) {
-    return { method: 'GET', answer: (request) => measuredAnswer(deps, request, algorithm) };
+    return { method: 'GET', answer: (request) => measuredAnswer(deps, request, second) };
   }
-  return undefined;
-}
-
-/** @param onlyHeads refuses blobs that are no heads: the path says what the caller gets */
-async function smallAnswer(
-  { blobs }: FederationRoutesDeps,
-  request: Incoming,
-  hex: string,
-  onlyHeads: boolean,
-): Promise<Answer> {
-  const id: BlobId = { algorithm: 'sha256', hex: checkedHex(hex, 64) };
-  const bytes = await blobs.read(id);
-  if (!bytes || (onlyHeads && !startsWithHead(bytes))) {
-    throw new NotFoundError(`the index has no ${onlyHeads ? 'head' : 'blob'} sha256 ${hex}`);
-  }
-  return blobAnswer(request, id, { size: bytes.length, open: async ({ start, end }) => bytes.subarray(start, end) });
-}
-
-/** A form with an empty base URL, as its head's digest is over; for mirrors that lack many of a package's blobs. */
-async function formAnswer(
-  deps: FederationRoutesDeps,
-  request: Incoming,
-  hash: string,
-  kind: FormKind,
-): Promise<Answer> {
-  const bytes = await deps.blobs.read({ algorithm: 'sha256', hex: checkedHex(hash, 64) });
-  if (!bytes || !startsWithHead(bytes)) throw new NotFoundError(`the index has no head sha256 ${hash}`);
-  const answer = await formOf(request, parseHead(bytes), kind, deps.forms);
-  return answer.status >= 400 ? answer : { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byHash } };
+  const content = contentPath(path);
+  return content ? { method: 'GET', answer: (request) => contentAnswer(request, content, deps) } : undefined;
 }
 
 async function tarballAnswer(
@@ -242,13 +200,4 @@ function createGuard({ keys, now }: FederationRoutesDeps): Guard {
         throw new TooManyRequestsError('this network applies too often; try again in a minute');
     },
   };
-}
-
-function startsWithHead(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.subarray(0, 7)).toString('latin1') === 'head/1\n';
-}
-
-function checkedHex(hex: string, digits: number): string {
-  if (hex.length === digits && /^[0-9a-f]+$/.test(hex)) return hex;
-  throw new BadRequestError(`a hash here is ${digits} lower-case hex digits`);
 }

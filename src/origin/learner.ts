@@ -47,7 +47,7 @@ export type LearnerOptions = {
   packumentPatienceMs: number;
 };
 
-/** Packages that one client network may make us learn: a cold install of a large application, then two per second. */
+/** Packages that one client network may make us learn: cold installs of large applications, then so many per second. */
 const LEARN_BURST = 10_000;
 const LEARN_PER_SECOND = 50;
 

@@ -5,7 +5,6 @@ import { CLIENTS, clientOf } from '../../src/core/clients.ts';
 import { makeDoor } from '../../src/core/door.ts';
 import { type PinnedHash, sriOf } from '../../src/core/integrity.ts';
 import {
-  bounceLocation,
   decideTarball,
   HOST_REASONS,
   ORIGIN_REASONS,
@@ -244,5 +243,4 @@ test('whatever is asked, no redirect breaks a rule, and each host is chosen from
 test('a redirect names the blob and the mark, and so does the way back', () => {
   const path = `/-/federation/blob/sha512/${pinned.hex}`;
   assert.equal(redirectLocation('https://mirror.example', pinned.hex, 'M'), `https://mirror.example${path}?for=M`);
-  assert.equal(bounceLocation('https://registry.example', pinned.hex, 'M'), `https://registry.example${path}?direct=M`);
 });

@@ -161,6 +161,19 @@ test('a peer that lies about a head or a blob is passed over', async (t) => {
   );
 });
 
+test('a mirror with a door gives other mirrors its metadata by hash, when the origin answers no such question', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const versions = Object.fromEntries(Array.from({ length: 30 }, (_, i) => [`1.${i}.0`, {}]));
+  origin.put('alpha', versions);
+  const first = await startDoor(t, origin);
+  await first.atDoor('/alpha');
+  const before = await origin.metric('http_requests_total', { kind: 'federation-form' });
+  const second = await startDoor(t, origin, [first.mirror.url]);
+  assert.equal(Object.keys((await second.atDoor('/alpha')).json<Packument>().versions).length, 30);
+  assert.equal(await origin.metric('http_requests_total', { kind: 'federation-form' }), before);
+  assert.equal(await origin.metric('http_requests_total', { kind: 'federation-head' }), 1);
+});
+
 test('a mirror with a door does not apply as a host, and says what it sees', async (t) => {
   const origin = await startWholeOrigin(t);
   const { mirror } = await startDoor(t, origin);
