@@ -7,12 +7,18 @@ import { TooLargeError } from '../core/errors.ts';
 import { sha512Hex } from '../core/hash.ts';
 import type { ProbeResult } from '../core/health.ts';
 import { openHostsList } from '../core/hosts-list.ts';
+import { sriOf } from '../core/integrity.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
 import { collect } from '../io/http-body.ts';
 import type { HttpClient } from '../io/http-client.ts';
 
 /** A tarball to look for. `size` in bytes. */
-export type ProbeBlob = { readonly sha512: string; readonly size: number };
+export type ProbeBlob = {
+  readonly sha512: string;
+  readonly size: number;
+  readonly name: string;
+  readonly version: string;
+};
 export type ProbeTarget = { readonly id: string; readonly url: string };
 
 export type Prober = {
@@ -97,12 +103,12 @@ export function createProber(deps: ProberDeps): Prober {
 
 /** One look at one host. Never rejects: whatever happens is a result. */
 export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
-  const { path, bytesMax, isRight } = questionFor(deps, target);
+  const { path, headers, bytesMax, isRight } = questionFor(deps, target);
   const what = `look at ${target.url}`;
   try {
     // The body's bound is ours alone: an error may come with a longer text than a small tarball has bytes.
     const options = { maxBytes: Number.MAX_SAFE_INTEGER, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal, what };
-    const answer = await deps.client.open(`${target.url}${path}`, { ...options, headers: CLIENT_HEADERS });
+    const answer = await deps.client.open(`${target.url}${path}`, { ...options, headers });
     if (answer.status !== 200) {
       answer.body.destroy();
       return { kind: 'failed', detail: `status ${answer.status}` };
@@ -114,16 +120,33 @@ export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: A
   }
 }
 
-type Question = { readonly path: string; readonly bytesMax: number; readonly isRight: (body: Uint8Array) => boolean };
+type Question = {
+  readonly path: string;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly bytesMax: number;
+  readonly isRight: (body: Uint8Array) => boolean;
+};
 
 function questionFor(deps: ProberDeps, { id }: ProbeTarget): Question {
   const blob = deps.pickBlob();
   const mark = blob && deps.markFor(id, blob.sha512);
   if (!blob || !mark) {
-    return { path: '/-/federation/hosts', bytesMax: NOTE_BYTES_MAX, isRight: (body) => isOurList(body, deps) };
+    const headers = CLIENT_HEADERS;
+    return { path: '/-/federation/hosts', headers, bytesMax: NOTE_BYTES_MAX, isRight: (body) => isOurList(body, deps) };
   }
   const path = `/-/federation/blob/sha512/${blob.sha512}?for=${mark}`;
-  return { path, bytesMax: blob.size, isRight: (body) => sha512Hex(body) === blob.sha512 };
+  const isRight = (body: Uint8Array) => sha512Hex(body) === blob.sha512;
+  return { path, headers: { ...CLIENT_HEADERS, ...tarballHeaders(blob) }, bytesMax: blob.size, isRight };
+}
+
+/** What npm adds to a request for a tarball, and keeps when it follows a redirect. */
+function tarballHeaders({ sha512, name, version }: ProbeBlob): Record<string, string> {
+  return {
+    'pacote-version': '21.0.3',
+    'pacote-req-type': 'tarball',
+    'pacote-pkg-id': `registry:${name}@${version}`,
+    'pacote-integrity': sriOf({ algorithm: 'sha512', hex: sha512 }),
+  };
 }
 
 function isOurList(body: Uint8Array, { hostsVkey, logName }: ProberDeps): boolean {

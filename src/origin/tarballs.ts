@@ -24,6 +24,9 @@ import type { Journal } from './journal.ts';
 /** A tarball of the index: what pins it, and one version that has it. */
 export type TarballRef = { readonly pinned: PinnedHash; readonly name: string; readonly version: string };
 
+/** A small tarball that was asked for lately. `size` in bytes. */
+export type RecentTarball = { sha512: string; size: number; name: string; version: string };
+
 export type Tarballs = {
   /** What an index hash stands for; null for a hash that the index doesn't know. */
   find(sha512: string): Promise<TarballRef | null>;
@@ -48,7 +51,7 @@ export type Tarballs = {
   open(sha512: string, range?: { start: number; end: number }): Promise<OpenBlob | null>;
   size(sha512: string): Promise<number | null>;
   /** A tarball that was asked for lately, with its size: for looking at hosts. */
-  recent(): { sha512: string; size: number } | null;
+  recent(): RecentTarball | null;
   /** Resolves when no fetch and no measuring is under way. */
   idle(): Promise<void>;
 };
@@ -70,7 +73,7 @@ export function createTarballs(deps: {
 }): Tarballs {
   const { metadata, blobs, store, journal, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
-  const recent = new Map<string, number>();
+  const recent = new Map<string, RecentTarball>();
   // Hashes that are known to be measured, so that a hit needs no look at the table.
   const measured = new Set<string>();
 
@@ -135,11 +138,11 @@ export function createTarballs(deps: {
     return flight;
   }
 
-  async function remember(sha512: string): Promise<void> {
-    const size = recent.get(sha512) ?? (await store.size({ algorithm: 'sha512', hex: sha512 }));
+  async function remember(sha512: string, { name, version }: TarballRef): Promise<void> {
+    const size = recent.get(sha512)?.size ?? (await store.size({ algorithm: 'sha512', hex: sha512 }));
     if (size === null || size > RECENT_BYTES_MAX) return;
     recent.delete(sha512);
-    recent.set(sha512, size);
+    recent.set(sha512, { sha512, size, name, version });
     if (recent.size > RECENT_MAX) recent.delete(recent.keys().next().value as string);
   }
 
@@ -165,7 +168,7 @@ export function createTarballs(deps: {
     const stored = known !== null && (await isStored(known));
     const sha512 = stored ? known : await fly(ref);
     if (stored && !measured.has(known)) await measureStored(ref.pinned, known);
-    await remember(sha512);
+    await remember(sha512, ref);
     return sha512;
   }
 
@@ -199,9 +202,8 @@ export function createTarballs(deps: {
     open: (sha512, range) => store.open({ algorithm: 'sha512', hex: sha512 }, range),
     size: (sha512) => store.size({ algorithm: 'sha512', hex: sha512 }),
     recent() {
-      const all = [...recent];
-      const [sha512, size] = all[Math.floor(deps.random() * all.length)] ?? [];
-      return sha512 === undefined || size === undefined ? null : { sha512, size };
+      const all = [...recent.values()];
+      return all[Math.floor(deps.random() * all.length)] ?? null;
     },
     async idle() {
       await Promise.allSettled(flights.values());

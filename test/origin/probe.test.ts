@@ -4,12 +4,13 @@ import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { sha512Hex } from '../../src/core/hash.ts';
 import type { ProbeResult } from '../../src/core/health.ts';
+import { sriOf } from '../../src/core/integrity.ts';
 import { createHttpClient } from '../../src/io/http-client.ts';
 import { type ProbeBlob, probeHost } from '../../src/origin/probe.ts';
 import { randomBlob } from '../support/test-mirror.ts';
 
 const bytes = randomBlob(1_000);
-const blob = { sha512: sha512Hex(bytes), size: bytes.length };
+const blob = { sha512: sha512Hex(bytes), size: bytes.length, name: '@scope/alpha', version: '1.0.0' };
 
 async function look(t: TestContext, listener: RequestListener, pick: ProbeBlob | null = blob): Promise<ProbeResult> {
   const server = createServer(listener).listen(0, '127.0.0.1');
@@ -39,6 +40,8 @@ describe('a look at a host', () => {
   it('asks as a client does that followed a redirect', async (t) => {
     const result = await look(t, ({ method, url, headers }, response) => {
       const asked = [method, url, /^npm\//.test(headers['user-agent'] ?? ''), headers.accept];
+      assert.equal(headers['pacote-integrity'], sriOf({ algorithm: 'sha512', hex: blob.sha512 }));
+      assert.equal(headers['pacote-pkg-id'], 'registry:@scope/alpha@1.0.0');
       assert.deepEqual(asked, ['GET', `/-/federation/blob/sha512/${blob.sha512}?for=mark`, true, '*/*']);
       response.end(bytes);
     });

@@ -13,6 +13,7 @@ import { createMetrics, type Metrics } from '../../src/io/metrics.ts';
 import { createFederationRoutes } from '../../src/origin/federation-routes.ts';
 import { createHosts, type Hosts } from '../../src/origin/hosts.ts';
 import { openJournal } from '../../src/origin/journal.ts';
+import type { ProbeBlob } from '../../src/origin/probe.ts';
 import { LogLines } from './log-lines.ts';
 import { MemoryBlobStore } from './memory-blob-store.ts';
 import { MemoryMetadataStore } from './memory-metadata-store.ts';
@@ -195,7 +196,7 @@ export async function startHostsOrigin(
   };
 }
 
-function pickOf(tarballs: Map<string, Uint8Array>): { sha512: string; size: number } | null {
+function pickOf(tarballs: Map<string, Uint8Array>): ProbeBlob | null {
   const [first] = tarballs;
-  return first ? { sha512: first[0], size: first[1].length } : null;
+  return first ? { sha512: first[0], size: first[1].length, name: 'alpha', version: '1.0.0' } : null;
 }
