@@ -9,6 +9,7 @@ import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { Readable, type Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
 import { constants, createBrotliCompress, createGunzip, createGzip, createZstdCompress } from 'node:zlib';
 import { type FormKind, formParts } from '../core/assembly.ts';
 import { concat, equal, text, utf8 } from '../core/bytes.ts';
@@ -67,7 +68,8 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
     const stored = await load(path, head[kind].sha256);
     if (stored) return stored;
     const bytes = inPieces(formBytes(kind, head, base, blobs));
-    const made = await buffer(Readable.from(bytes).pipe(COMPRESSORS[coding]()));
+    // Not `pipe`: a blob that can't be read has to fail this form alone, not the process.
+    const made = await pipeline(bytes, COMPRESSORS[coding](), (compressed: Readable) => buffer(compressed));
     const written = save(path, head[kind].sha256, made).catch(note);
     writing.add(written);
     written.finally(() => writing.delete(written));

@@ -72,3 +72,18 @@ test('many clients at once make a form once', async (t) => {
   assert.equal(reads, once);
   await forms.idle();
 });
+
+test('a form of which a blob is lost fails alone, and is made once the blob is back', async (t) => {
+  const { head, blobs } = await someHead(t);
+  const id = { algorithm: 'sha256', hex: head.top } as const;
+  const top = await blobs.read(id);
+  assert.ok(top);
+  await blobs.delete(id);
+  const forms = createForms({ folder: tempFolder(), blobs, note: fail });
+  for (const coding of FORM_CODINGS) {
+    await assert.rejects(forms.compressed('full', head, BASE, coding), /is missing from the store/);
+  }
+  await blobs.putMany([{ id, bytes: top }]);
+  assert.ok(await forms.compressed('full', head, BASE, 'gzip'));
+  await forms.idle();
+});
