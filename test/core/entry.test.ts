@@ -1,56 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { toHex, utf8 } from '../../src/core/bytes.ts';
 import { type Entry, entrySortKey, formatEntry, parseEntry } from '../../src/core/entry.ts';
 import { MalformedError } from '../../src/core/errors.ts';
-import { asReason } from '../../src/core/fields.ts';
 import { sha256 } from '../../src/core/hash.ts';
 import { ENTRY_BYTES_MAX } from '../../src/core/limits.ts';
 import { leafHash, rootHash } from '../../src/core/merkle.ts';
-import { formatVkey, hostIdOf } from '../../src/core/note.ts';
-import { codePoint, count, hex, pinned, record, version, visible } from '../support/arbitrary.ts';
+import { formatVkey } from '../../src/core/note.ts';
+import { anyEntry, entryKinds } from '../support/index-records.ts';
 import { assertOneForm } from '../support/one-form.ts';
 import { protocolExamples, protocolText } from '../support/protocol-examples.ts';
 
 const examples = protocolExamples('entry');
-
-const name = visible(214);
-const token = visible(256);
-const reason = fc.string({ unit: codePoint, maxLength: 100 }).map(asReason);
-const identity = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((publicKey) => {
-  const host = hostIdOf(publicKey);
-  return { host, key: formatVkey(`host/${host}`, publicKey) };
-});
-const url = fc.constantFrom('https://mirror.example', 'http://127.0.0.1:4873', 'http://[::1]:1');
-const base64 = fc.uint8Array({ minLength: 1, maxLength: 100 }).map((bytes) => Buffer.from(bytes).toString('base64'));
-
-/** One generator for each kind, so that a kind without tests does not compile. */
-const byKind: { [K in Entry['kind']]: fc.Arbitrary<Omit<Extract<Entry, { kind: K }>, 'kind'>> } = {
-  learned: record({ time: count, name, head: hex(64) }),
-  'learned-version': record({ time: count, name, version, entry: hex(64) }),
-  measured: record({ time: count, pinned, sha512: hex(128), size: count, chunks: hex(64), list: hex(64) }).map(
-    (entry) => (entry.pinned.algorithm === 'sha512' ? { ...entry, sha512: entry.pinned.hex } : entry),
-  ),
-  withdraw: record({ time: count, name, version: fc.oneof(version, fc.constant('*')), deadline: count, reason }),
-  repin: record({ time: count, name, version, entry: hex(64), reason }),
-  'upstream-key': record({
-    time: count,
-    keyid: token,
-    keytype: token,
-    scheme: token,
-    key: base64,
-    expires: fc.option(count, { nil: null }),
-    by: fc.constantFrom('first-sight', 'admin'),
-  }),
-  'host-admit': fc.tuple(count, identity, url).map(([time, { host, key }, at]) => ({ time, host, url: at, key })),
-  'host-evict': record({ time: count, host: hex(16), reason }),
-};
-const anyEntry: fc.Arbitrary<Entry> = fc.oneof(
-  ...Object.entries(byKind).map(([kind, fields]) =>
-    (fields as fc.Arbitrary<object>).map((entry) => ({ ...entry, kind }) as Entry),
-  ),
-);
 
 test('an entry has one form in bytes', () => assertOneForm(anyEntry, formatEntry, parseEntry, 2_000));
 
@@ -58,7 +19,7 @@ test('docs/protocol.md shows each kind, with its leaf hash', () => {
   const entries = examples.map(({ text }) => parseEntry(utf8(text)));
   assert.deepEqual(
     entries.map((entry) => entry.kind),
-    Object.keys(byKind),
+    entryKinds,
   );
   for (const [at, entry] of entries.entries()) {
     const bytes = formatEntry(entry);

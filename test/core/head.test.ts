@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import fc from 'fast-check';
 import { concat, utf8 } from '../../src/core/bytes.ts';
 import { MalformedError } from '../../src/core/errors.ts';
 import { sha256Hex } from '../../src/core/hash.ts';
@@ -16,34 +15,9 @@ import {
   type VersionEntry,
   versionsRoot,
 } from '../../src/core/head.ts';
-import { count, hex, pinned, record, version, visible } from '../support/arbitrary.ts';
+import { anyHead, anyVersionEntry } from '../support/index-records.ts';
 import { assertOneForm } from '../support/one-form.ts';
 import { protocolBlob, protocolExample } from '../support/protocol-examples.ts';
-
-const fileLetters = fc.constantFrom(..."aZ09._~!'()*+-");
-const anyVersionEntry: fc.Arbitrary<VersionEntry> = record({
-  version,
-  manifest: hex(64),
-  cut: count,
-  file: fc.string({ unit: fileLetters, minLength: 1, maxLength: 100 }).map((stem) => `${stem}.tgz`),
-  abbreviated: hex(64),
-  abbreviatedCut: count,
-  pinned,
-});
-const form = record({ size: count, sha256: hex(64) });
-const anyHead: fc.Arbitrary<Head> = record({
-  name: visible(214),
-  seq: count.filter((seq) => seq > 0),
-  assembly: fc.constant('assembly/1' as const),
-  tags: hex(64),
-  top: hex(64),
-  versions: record({ count: fc.nat(1_000), root: hex(64) }),
-  full: form,
-  abbreviated: form,
-}).chain((head) => {
-  const pages = Math.ceil(head.versions.count / 256);
-  return fc.array(hex(64), { minLength: pages, maxLength: pages }).map((hashes) => ({ ...head, pages: hashes }));
-});
 
 test('a head has one form in bytes', () => assertOneForm(anyHead, formatHead, parseHead, 500));
 
