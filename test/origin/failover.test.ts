@@ -62,7 +62,7 @@ describe('a client that asks again', () => {
     const mirrors = await Promise.all([startHost(t, origin), startHost(t, origin)]);
     const from = newNetwork();
     const first = new URL((await origin.ask(PATH, { headers: pnpm, from })).headers.location ?? '').origin;
-    await origin.ask(PATH, { headers: pnpm, from });
+    assert.equal((await origin.ask(PATH, { headers: pnpm, from })).status, 200, 'from the origin, not from the other');
     const other = mirrors.find(({ url }) => url !== first)?.url;
     for (let number = 0; number < 6; number++) {
       origin.put(`next-${number}`);
@@ -71,6 +71,15 @@ describe('a client that asks again', () => {
       const { headers } = await origin.ask(path, { headers: pnpm, from: from.replace(/1$/, '7') });
       assert.equal(new URL(headers.location ?? '').origin, other);
     }
+  });
+
+  it('is sent to another mirror at once where its network has used up what the origin serves by itself', async (t) => {
+    const origin = await startHeld(t, { deps: { repeatLimits: { bytesPerNetwork: 0 } } });
+    const mirrors = await Promise.all([startHost(t, origin), startHost(t, origin)]);
+    const question = { headers: pnpm, from: newNetwork() };
+    const replies = [await origin.ask(PATH, question), await origin.ask(PATH, question)];
+    const sentTo = replies.map(({ headers }) => new URL(headers.location ?? '').origin);
+    assert.deepEqual(sentTo.sort(), mirrors.map(({ url }) => url).sort());
   });
 
   it('is one client: another agent, another tarball, another network or a HEAD is none that repeats', async (t) => {
