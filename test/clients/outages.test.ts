@@ -19,7 +19,7 @@ test('what was installed once can be installed when the upstream is away, and af
   await t.test('the upstream refuses connections', async (t) => {
     await federation.upstream.down();
     federation.moveOn();
-    await installTwice(t, npm12, federation.door.url, federation.moveOn);
+    await installTwice(t, npm12, federation.door.url, { between: federation.moveOn });
   });
 
   await t.test('all servers were killed', async (t) => {
@@ -27,7 +27,7 @@ test('what was installed once can be installed when the upstream is away, and af
     const verified = await runCommand(['verify', federation.data]);
     assert.equal(verified.code, 0, described(verified));
     await federation.start();
-    await installTwice(t, pnpm12, federation.door.url, federation.moveOn);
+    await installTwice(t, pnpm12, federation.door.url, { between: federation.moveOn });
   });
 
   await t.test('they stop when asked to', async () => {

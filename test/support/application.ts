@@ -1,6 +1,23 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+/** Something to install, that shows by what it prints whether it was installed right. */
+export interface Application {
+  /** Its package.json. */
+  readonly manifest: Readonly<Record<string, unknown>> & { readonly dependencies: Readonly<Record<string, string>> };
+  /** Its application.mjs: uses each dependency, so that a missing or wrong file in the installed tree shows. */
+  readonly program: string;
+  /** What it prints when it was installed right. */
+  readonly says: string;
+  /** No client installs fewer packages than these for it. */
+  readonly packagesMin: number;
+  /**
+   * How much of it, from 0 to 1, mirrors serve at least. npm asks for a version once for each place in the tree where it
+   * belongs, at the same time; what is asked for again comes from the origin.
+   */
+  readonly redirectedMin: number;
+}
+
 /**
  * A small application of about 40 packages that has one of each kind that registries get wrong: scoped names, aliases, two versions
  * of one package, optional packages per platform, a pre-release, a deprecated package, bundled dependencies. All are long settled, so
@@ -29,7 +46,6 @@ const manifest = {
   },
 };
 
-/** Uses each dependency, so that a missing or wrong file in the installed tree shows. */
 const program = `import { createRequire } from 'node:module';
 import aliasedMs from '@aliased/ms';
 import compareLocale from '@isaacs/string-locale-compare';
@@ -53,18 +69,23 @@ const results = [ms('2 days') === aliasedMs('2 days'), pad('7', 2, '0'), width('
 console.log(['application runs:', ...versions, ...results, functions.every((f) => typeof f === 'function')].join(' '));
 `;
 
-/** What the application prints when it was installed right. */
-export const applicationSays = 'application runs: 2.0.0 2.1.3 1.3.0 true 07 3 true true true';
+export const smallApplication: Application = {
+  manifest,
+  program,
+  says: 'application runs: 2.0.0 2.1.3 1.3.0 true 07 3 true true true',
+  packagesMin: 36,
+  redirectedMin: 1,
+};
 
-/** Writes the application, not installed, into a folder of its own. */
-export async function writeApplication(folder: string): Promise<void> {
+/** Writes an application, not installed, into a folder of its own. */
+export async function writeApplication(folder: string, { manifest, program }: Application): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, 'package.json'), `${JSON.stringify(manifest, undefined, 2)}\n`);
   await writeFile(join(folder, 'application.mjs'), program);
 }
 
-/** The application's own dependencies as real names and exact versions, aliases resolved. */
-export function applicationSpecs(): [name: string, version: string][] {
+/** An application's own dependencies as real names and exact versions, aliases resolved. */
+export function applicationSpecs({ manifest }: Application): [name: string, version: string][] {
   return Object.entries(manifest.dependencies).map(([name, wanted]) => {
     const alias = wanted.match(/^npm:(.+)@(.+)$/);
     return alias ? [alias[1] ?? '', alias[2] ?? ''] : [name, wanted];

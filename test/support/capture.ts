@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import cacache from 'cacache';
-import { applicationSpecs } from './application.ts';
+import { type Application, applicationSpecs } from './application.ts';
 import { cacheRoot } from './folders.ts';
 import { npm } from './npm.ts';
 import { described, type Outcome } from './run.ts';
@@ -29,11 +29,11 @@ export function capturedTarball(name: string, version: string): Promise<Buffer |
   return kept(tarballPath(name, version), () => capture(['cache', 'add', `${name}@${version}`], name));
 }
 
-/** Captures what an install of the application asks for, in one go. */
-export async function captureApplication(): Promise<void> {
-  const found = await Promise.all(applicationSpecs().map(([name]) => read(packumentPath(name))));
+/** Captures what an install of an application asks for, in one go. */
+export async function captureApplication(application: Application): Promise<void> {
+  const found = await Promise.all(applicationSpecs(application).map(([name]) => read(packumentPath(name))));
   if (found.every((packument) => packument !== undefined)) return;
-  const specs = applicationSpecs().map(([name, version]) => `${name}@${version}`);
+  const specs = applicationSpecs(application).map(([name, version]) => `${name}@${version}`);
   await capture(['install', '--ignore-scripts', '--no-package-lock', '--no-save', ...specs], '.');
 }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
-import { applicationSays } from './application.ts';
+import type { Application } from './application.ts';
 import { isFetched } from './client-folders.ts';
 import {
   createMachine,
@@ -8,6 +8,7 @@ import {
   install,
   installFrozen,
   type Machine,
+  type MachineOptions,
   readLockfile,
   removeMachine,
   startApplication,
@@ -24,29 +25,39 @@ export function reasonToSkip(client: Client): string | false {
   return `${client.label} could not be fetched`;
 }
 
+export interface TwiceOptions {
+  readonly application?: Application | undefined;
+  /** Called between both installs, to become another client network for instance. */
+  readonly between?: () => unknown;
+}
+
 /**
  * What a user does: installs with nothing but a registry line, starts the application, and does both again on another machine from
  * the lockfile. Fails unless all of that works and the lockfile names no host but the registry's.
- * @param between called between both installs, to become another client network for instance
  */
 export async function installTwice(
   t: TestContext,
   client: Client,
   registry: string,
-  between = () => {},
+  { application, between }: TwiceOptions = {},
 ): Promise<void> {
-  const lockfile = await readLockfile(await installed(t, client, registry));
+  const lockfile = await readLockfile(await installed(t, client, registry, { application }));
   assert.deepEqual(
     hostsIn(lockfile).filter((host) => host !== new URL(registry).host),
     [],
   );
-  between();
-  await installAndStart(await machineFor(t, client, registry, lockfile), installFrozen);
+  await between?.();
+  await installAndStart(await machineFor(t, client, registry, { application, lockfile }), installFrozen);
 }
 
-/** A machine on which the application was installed from a registry. */
-export async function installed(t: TestContext, client: Client, registry: string): Promise<Machine> {
-  const machine = await machineFor(t, client, registry);
+/** A machine on which an application was installed from a registry. */
+export async function installed(
+  t: TestContext,
+  client: Client,
+  registry: string,
+  options?: MachineOptions,
+): Promise<Machine> {
+  const machine = await machineFor(t, client, registry, options);
   await installAndStart(machine, install);
   return machine;
 }
@@ -61,16 +72,27 @@ export async function attempted(
   return { machine, outcome: await install(machine) };
 }
 
-async function machineFor(t: TestContext, client: Client, registry: string, lockfile?: string): Promise<Machine> {
-  const machine = await createMachine(client, registry, token, lockfile);
+/** A machine that is removed when the test ends. */
+export async function machineFor(
+  t: TestContext,
+  client: Client,
+  registry: string,
+  options?: MachineOptions,
+): Promise<Machine> {
+  const machine = await createMachine(client, registry, token, options);
   t.after(() => removeMachine(machine));
   return machine;
 }
 
 async function installAndStart(machine: Machine, how: (machine: Machine) => Promise<Outcome>): Promise<void> {
   succeeded(await how(machine));
+  await checkApplication(machine);
+}
+
+/** Fails unless the installed application runs and says what it should. */
+export async function checkApplication(machine: Machine): Promise<void> {
   const { stdout } = succeeded(await startApplication(machine));
-  assert.equal(stdout.trim(), applicationSays);
+  assert.equal(stdout.trim(), machine.application.says);
 }
 
 /** The outcome again; fails with everything the command said unless it ended well. */

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
-import { writeApplication } from './application.ts';
+import { type Application, smallApplication, writeApplication } from './application.ts';
 import { clientPrograms } from './client-folders.ts';
 import type { Client, Site } from './client-table.ts';
 import { type Outcome, run } from './run.ts';
@@ -10,20 +10,29 @@ import { type Outcome, run } from './run.ts';
 export interface Machine extends Site {
   readonly root: string;
   readonly client: Client;
+  readonly application: Application;
 }
 
-/** Makes a machine with the test application as its project; `lockfile` is text from an earlier install, if any. */
+export interface MachineOptions {
+  /** What there is to install; the small application by default. */
+  readonly application?: Application | undefined;
+  /** Text from an earlier install. */
+  readonly lockfile?: string | undefined;
+}
+
+/** Makes a machine with an application as its project. */
 export async function createMachine(
   client: Client,
   registry: string,
   token: string,
-  lockfile?: string,
+  { application = smallApplication, lockfile }: MachineOptions = {},
 ): Promise<Machine> {
   const root = await mkdtemp(join(tmpdir(), `open-registry-${client.command}-`));
-  const machine: Machine = { root, client, registry, token, project: join(root, 'project'), home: join(root, 'home') };
+  const folders = { root, project: join(root, 'project'), home: join(root, 'home') };
+  const machine: Machine = { ...folders, client, registry, token, application };
   await mkdir(join(root, 'tmp'));
   await writeFiles(machine.home, client.settings(machine));
-  await writeApplication(machine.project);
+  await writeApplication(machine.project, application);
   if (lockfile !== undefined) await writeFile(join(machine.project, client.lockfile), lockfile);
   return machine;
 }

@@ -1,14 +1,20 @@
 // Fetches what the tests of real clients need, before they run; started by `npm test` and `npm run test:clients`.
+import { smallApplication } from './application.ts';
 import { captureApplication } from './capture.ts';
 import { fetchClient, isFetched } from './client-folders.ts';
 import { everydayClients, furtherClients } from './client-table.ts';
+import { largeApplication } from './large-application.ts';
 
 const strict = process.env.OPEN_REGISTRY_TESTS_STRICT === '1';
-const clients = process.argv.includes('--matrix') ? [...everydayClients, ...furtherClients] : everydayClients;
+const matrix = process.argv.includes('--matrix');
+const clients = matrix ? [...everydayClients, ...furtherClients] : everydayClients;
+const applications = matrix ? [smallApplication, largeApplication] : [smallApplication];
 const missing = clients.filter((client) => !isFetched(client));
 if (missing.length > 0) say(`fetching ${missing.map((client) => client.label).join(', ')} (kept for the next runs)`);
 for (const client of missing) await attempt(client.label, () => fetchClient(client));
-await attempt('the packages that clients install', captureApplication);
+for (const application of applications) {
+  await attempt('the packages that clients install', () => captureApplication(application));
+}
 
 async function attempt(what: string, fetch: () => Promise<void>): Promise<void> {
   try {

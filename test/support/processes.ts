@@ -1,5 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { projectRoot } from './folders.ts';
@@ -49,6 +51,16 @@ export function runCommand(args: readonly string[]): Promise<Outcome> {
   const cwd = tempFolder();
   const env = { PATH: process.env.PATH, HOME: cwd };
   return run(process.execPath, [join(projectRoot, 'src/cli/main.ts'), ...args], { cwd, env });
+}
+
+/** A port of `localhost` that nothing listens on, for a server that must be known before it is ready. */
+export async function freePort(): Promise<number> {
+  const server = createServer().listen(0, 'localhost');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
 }
 
 function running(child: ChildProcess, visitsFile: string): Running {
