@@ -13,3 +13,19 @@ export class Serial {
     await this.#last;
   }
 }
+
+/** The same for each key by itself; of a key that has nothing to do nothing is kept. */
+export class SerialByKey {
+  readonly #last = new Map<string, Promise<unknown>>();
+
+  run<T>(key: string, task: () => Promise<T>): Promise<T> {
+    const result = (this.#last.get(key) ?? Promise.resolve()).then(task);
+    const ended = result
+      .catch(() => {})
+      .finally(() => {
+        if (this.#last.get(key) === ended) this.#last.delete(key);
+      });
+    this.#last.set(key, ended);
+    return result;
+  }
+}

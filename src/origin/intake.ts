@@ -3,6 +3,9 @@
  *
  * Order: blobs first, then the journal (the commit point), then the note of when the upstream was asked. A crash before
  * the commit point leaves blobs that nothing names; after it, a package that will be asked for once more than needed.
+ *
+ * A package and single versions of it may be asked for at the same time. What came is judged against the package as it
+ * stands then, not as it stood when the question was asked, and by one at a time, so that no pin is overwritten unseen.
  */
 import { setTimeout } from 'node:timers/promises';
 import { utf8 } from '../core/bytes.ts';
@@ -14,7 +17,9 @@ import type { Incident } from '../core/learn.ts';
 import { takeManifest } from '../core/manifest.ts';
 import { type Change, change, versionKey } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
+import { createGate } from '../io/gate.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import { SerialByKey } from '../io/serial.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { type ComposedHead, composeHead } from './compose-head.ts';
@@ -28,14 +33,14 @@ import type { Withdrawals } from './withdrawals.ts';
 
 export type Intake = {
   /** Asks for the packument and takes it in. Resolves when the tables show the outcome. */
-  packument(view: PackageView): Promise<void>;
+  packument(name: string): Promise<void>;
   /** Asks for one version of a package whose packument is not wanted; nothing happens if there is none. */
-  version(view: PackageView, version: string): Promise<void>;
+  version(name: string, version: string): Promise<void>;
   /**
    * Asks for the packument and takes what it shows for one version in place of what is pinned, by an admin's order.
    * @throws NotFoundError or ConflictError if there is nothing that could be pinned anew
    */
-  repin(view: PackageView, order: RepinOrder): Promise<void>;
+  repin(name: string, order: RepinOrder): Promise<void>;
 };
 
 /** `reason` is for everybody to read: it is journaled. */
@@ -69,6 +74,10 @@ export function createIntake(deps: {
 }): Intake {
   const { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals } = deps;
   const taking = createGate(TAKING_MAX);
+  const judging = new SerialByKey();
+  /** Nothing else changes the package while the task runs. */
+  const alone = <T>(name: string, task: (view: PackageView) => Promise<T>): Promise<T> =>
+    judging.run(name, async () => task(await index.get(name)));
 
   const blob = (hex: string): Promise<Uint8Array> => storedBlob(blobs, hex, 'a version');
   const takeDeps: TakeDeps = {
@@ -100,7 +109,6 @@ export function createIntake(deps: {
 
   /** With an order the version is judged as if it were seen for the first time. */
   async function takeIn(view: PackageView, bytes: Uint8Array, order: RepinOrder | null = null): Promise<Outcome> {
-    await keys.refresh();
     const rows = order ? new Map([...view.rows].filter(([version]) => version !== order.version)) : view.rows;
     const known = { rows, order: view.order, tags: view.head ? view.tags : null };
     const taken = await takePackument(view.name, bytes, known, takeDeps).catch((error) => {
@@ -136,37 +144,68 @@ export function createIntake(deps: {
   }
 
   /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
-  async function isStillGone(view: PackageView, emptied: string | null): Promise<boolean> {
+  async function isStillGone(name: string, emptied: string | null): Promise<boolean> {
     await setTimeout(deps.secondLookMs);
-    const answer = await upstream.packument(view.name, null, deps.timeoutMs);
+    const answer = await upstream.packument(name, null, deps.timeoutMs);
     return answer.kind === 'missing' || (answer.kind === 'fresh' && sha256Hex(answer.bytes) === emptied);
   }
 
   /** The upstream has no such package, or nothing left in it that may be published. */
-  async function gone(view: PackageView, emptied: string | null, reason: string): Promise<void> {
-    if (isKnown(view) && !view.withdrawn) {
-      if (!(await isStillGone(view, emptied))) {
-        throw new UpstreamError({ what: view.name, reason: 'the upstream contradicts itself' });
+  async function gone(name: string, emptied: string | null, reason: string): Promise<void> {
+    const mayBeWithdrawn = (view: PackageView) => isKnown(view) && !view.withdrawn;
+    if (mayBeWithdrawn(await index.get(name))) {
+      if (!(await isStillGone(name, emptied))) {
+        throw new UpstreamError({ what: name, reason: 'the upstream contradicts itself' });
       }
-      if (reason === GONE) await withdrawals.admit(view.name, { versions: view.order.length, gone: 'all' });
-      await incidents.report([{ kind: 'withdrawn', subject: view.name, detail: reason }]);
-      await commit(view.name, new Map(), [
-        { kind: 'withdraw', name: view.name, version: '*', deadline: WITHDRAW_DEADLINE_S, reason: asReason(reason) },
-      ]);
+      await alone(name, async (view) => {
+        if (mayBeWithdrawn(view)) await withdraw(view, reason);
+      });
     }
-    await freshness.checked(view.name, absentRow);
+    await freshness.checked(name, absentRow);
+  }
+
+  async function withdraw({ name, order }: PackageView, reason: string): Promise<void> {
+    if (reason === GONE) await withdrawals.admit(name, { versions: order.length, gone: 'all' });
+    await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
+    await commit(name, new Map(), [
+      { kind: 'withdraw', name, version: '*', deadline: WITHDRAW_DEADLINE_S, reason: asReason(reason) },
+    ]);
   }
 
   async function unchanged(view: PackageView): Promise<void> {
     if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone: 0 });
   }
 
+  async function takeVersion(view: PackageView, version: string, bytes: Uint8Array): Promise<void> {
+    const { name } = view;
+    // Learned with its package or withdrawn with it, while this was on its way.
+    if (view.withdrawn || view.rows.has(version)) return;
+    const found: Incident[] = [];
+    try {
+      const manifest = takeManifest(bytes, name, version);
+      const taken = takeNew(name, version, manifest, null, takeDeps, (kind, about, detail) => {
+        // This document doesn't say when the version was published, so it can't condemn an expired key.
+        if (kind !== 'expired-key') found.push({ kind, subject: `${name}@${about}`, detail });
+      });
+      if (!taken) return;
+      const line = utf8(formatVersionEntry(taken.entry));
+      const fresh = new Map([...taken.blobs, line].map((one) => [sha256Hex(one), one]));
+      await noteUrls(name, new Map(taken.url ? [[version, taken.url]] : []));
+      await commit(name, fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
+      if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
+    } catch (error) {
+      throw asUpstreamError(`${name}@${version}`, error);
+    } finally {
+      await incidents.report(found);
+    }
+  }
+
   return {
-    async packument(view) {
-      const { name } = view;
+    async packument(name) {
+      const view = await index.get(name);
       const before = view.head ? await freshness.validators(name) : null;
       const answer = await upstream.packument(name, before, deps.timeoutMs);
-      if (answer.kind === 'missing') return gone(view, null, GONE);
+      if (answer.kind === 'missing') return gone(name, null, GONE);
       if (answer.kind === 'not-modified') {
         await unchanged(view);
         return freshness.checked(name, before ?? absentRow);
@@ -174,43 +213,27 @@ export function createIntake(deps: {
       const body = sha256Hex(answer.bytes);
       if (body === before?.body) await unchanged(view);
       else {
-        const outcome = await taking(() => takeIn(view, answer.bytes));
-        if (outcome !== 'taken') return gone(view, body, outcome.empty);
+        await keys.refresh();
+        const outcome = await taking(() => alone(name, (current) => takeIn(current, answer.bytes)));
+        if (outcome !== 'taken') return gone(name, body, outcome.empty);
       }
       await freshness.checked(name, { etag: answer.etag, lastModified: answer.lastModified, body, absent: false });
     },
 
-    async repin(view, order) {
-      const answer = await upstream.packument(view.name, null, deps.timeoutMs);
-      if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${view.name}`);
-      await taking(() => takeIn(view, answer.bytes, order));
+    async repin(name, order) {
+      const answer = await upstream.packument(name, null, deps.timeoutMs);
+      if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${name}`);
+      await keys.refresh();
+      await taking(() => alone(name, (view) => takeIn(view, answer.bytes, order)));
       const { etag, lastModified } = answer;
-      await freshness.checked(view.name, { etag, lastModified, body: sha256Hex(answer.bytes), absent: false });
+      await freshness.checked(name, { etag, lastModified, body: sha256Hex(answer.bytes), absent: false });
     },
 
-    async version(view, version) {
-      const { name } = view;
+    async version(name, version) {
       await keys.refresh();
       const answer = await upstream.manifest(name, version, deps.timeoutMs);
       if (answer.kind === 'missing') return;
-      const found: Incident[] = [];
-      try {
-        const manifest = takeManifest(answer.bytes, name, version);
-        const taken = takeNew(name, version, manifest, null, takeDeps, (kind, about, detail) => {
-          // This document doesn't say when the version was published, so it can't condemn an expired key.
-          if (kind !== 'expired-key') found.push({ kind, subject: `${name}@${about}`, detail });
-        });
-        if (!taken) return;
-        const line = utf8(formatVersionEntry(taken.entry));
-        const fresh = new Map([...taken.blobs, line].map((one) => [sha256Hex(one), one]));
-        await noteUrls(name, new Map(taken.url ? [[version, taken.url]] : []));
-        await commit(name, fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
-        if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
-      } catch (error) {
-        throw asUpstreamError(`${name}@${version}`, error);
-      } finally {
-        await incidents.report(found);
-      }
+      await alone(name, (view) => takeVersion(view, version, answer.bytes));
     },
   };
 }
@@ -265,21 +288,4 @@ function withSequence(composed: ComposedHead, view: PackageView): ComposedHead |
 function asUpstreamError(what: string, error: unknown): unknown {
   if (!(error instanceof MalformedError)) return error;
   return new UpstreamError({ what, reason: error.message }, { cause: error });
-}
-
-/** Lets at most `places` tasks run at the same time, in the order in which they came. */
-function createGate(places: number): <T>(task: () => Promise<T>) => Promise<T> {
-  const waiting: (() => void)[] = [];
-  let free = places;
-  return async (task) => {
-    if (free > 0) free--;
-    else await new Promise<void>((resolve) => waiting.push(resolve));
-    try {
-      return await task();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else free++;
-    }
-  };
 }

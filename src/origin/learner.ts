@@ -76,7 +76,7 @@ export function createLearner(deps: {
     return flight;
   }
 
-  const ask = (view: PackageView, network: string) => fly(view.name, network, () => intake.packument(view));
+  const ask = (view: PackageView, network: string) => fly(view.name, network, () => intake.packument(view.name));
 
   /** Asks the upstream and waits; a package that is known waits no longer than `patienceMs` and survives a failure. */
   async function renew(view: PackageView, network: string, patienceMs: number): Promise<Learned> {
@@ -115,7 +115,7 @@ export function createLearner(deps: {
   }
 
   return {
-    repin: (name, order) => alone(name, async () => intake.repin(await index.get(name), order)),
+    repin: (name, order) => alone(name, () => intake.repin(name, order)),
 
     flights: () => flights.size,
     idle: async () => {
@@ -155,9 +155,10 @@ export function createLearner(deps: {
     const subject = `${name}@${version}`;
     const { isFresh, isAbsent } = await freshness.of(name);
     if (!(isFresh && isAbsent) && !freshness.isVersionAbsent(name, version)) {
-      await fly(subject, network, () => intake.version(view, version));
+      await fly(subject, network, () => intake.version(name, version));
       // Not every upstream has documents of single versions.
-      if (!view.head && !(await index.get(name)).rows.has(version)) await ask(view, network);
+      const { head, rows } = await index.get(name);
+      if (!head && !rows.has(version)) await ask(view, network);
       const row = (await index.get(name)).rows.get(version);
       if (row) return row;
       freshness.versionIsAbsent(name, version);
