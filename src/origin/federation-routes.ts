@@ -90,7 +90,7 @@ async function tarballAnswer(
   const blob = await deps.openTarball(hex);
   if (!blob) throw new NotFoundError(`the index has no tarball sha512 ${hex}`);
   const mark = new URLSearchParams(query).get('direct');
-  if (mark !== null) takeBack(deps, request, hex, mark, blob.size);
+  if (mark !== null && request.method === 'GET') takeBack(deps, request, hex, mark, blob.size);
   return blobAnswer(request, id, blob);
 }
 
