@@ -14,6 +14,9 @@ export const versionKey = (name: string, version: string): string => `${name}${K
 /** Prefix that `scan` takes to read all versions of a package. */
 export const versionPrefix = (name: string): string => `${name}${KEY_SEPARATOR}`;
 
+/** The name out of such a key, or out of one that is a name. */
+export const nameOfKey = (key: string): string => key.split(KEY_SEPARATOR, 1)[0] ?? key;
+
 /** The version out of a key made by {@link versionKey}. */
 export const versionOfKey = (key: string): string => key.slice(key.indexOf(KEY_SEPARATOR) + 1);
 

@@ -87,13 +87,12 @@ export function createIntake(deps: {
     habit: () => keys.habit(),
   };
 
-  async function commit(name: string, fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
+  async function commit(fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
     const missing = [...fresh].map(([hex, bytes]) => ({ id: { algorithm: 'sha256' as const, hex }, bytes }));
     for (let at = 0; at < missing.length; at += PUT_BLOBS) await blobs.putMany(missing.slice(at, at + PUT_BLOBS));
     deps.step?.('intake:blobs-stored');
     await journal.append(entries);
     deps.step?.('intake:journaled');
-    index.forget(name);
     await keys.remember();
   }
 
@@ -127,7 +126,7 @@ export function createIntake(deps: {
     await noteUrls(view.name, taken.urls);
     if (composed) {
       const fresh = repin ? new Map(composed.blobs).set(repin.entry, repin.line) : composed.blobs;
-      return commit(view.name, fresh, entriesFor(taken, composed, repin));
+      return commit(fresh, entriesFor(taken, composed, repin));
     }
     if (repin) throw new ConflictError(`${view.name}@${repin.order.version} is pinned as the upstream shows it`);
   }
@@ -167,7 +166,7 @@ export function createIntake(deps: {
   async function withdraw({ name, order }: PackageView, reason: string): Promise<void> {
     if (reason === GONE) await withdrawals.admit(name, { versions: order.length, gone: 'all' });
     await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
-    await commit(name, new Map(), [
+    await commit(new Map(), [
       { kind: 'withdraw', name, version: '*', deadline: WITHDRAW_DEADLINE_S, reason: asReason(reason) },
     ]);
   }
@@ -191,7 +190,7 @@ export function createIntake(deps: {
       const line = utf8(formatVersionEntry(taken.entry));
       const fresh = new Map([...taken.blobs, line].map((one) => [sha256Hex(one), one]));
       await noteUrls(name, new Map(taken.url ? [[version, taken.url]] : []));
-      await commit(name, fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
+      await commit(fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
       if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
     } catch (error) {
       throw asUpstreamError(`${name}@${version}`, error);

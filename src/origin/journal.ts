@@ -3,12 +3,15 @@
  *
  * Order, and what a crash leaves behind:
  * 1. Blobs that an entry names are durable before it is handed over (the caller's duty). Crash: unnamed blobs.
- * 2. The batch is appended. This is the commit point. Crash before it: nothing happened. After it: the tables are
- *    behind the journal, and {@link recover} folds the rest at the next start.
- * 3. The batch is folded into the tables, together with the count of folded entries, in one transaction.
+ * 2. What the fold will change is worked out: an entry that can't be folded must never get into the journal.
+ * 3. The batch is appended. This is the commit point. Crash before it: nothing happened. After it: the tables are
+ *    behind the journal, and {@link recover} folds the rest at the next start, or, after a disk that was full, before
+ *    anything more is appended.
+ * 4. The changes are written to the tables, together with the count of folded entries, in one transaction.
  */
 import { type Entry, entrySortKey, formatEntry, parseEntry } from '../core/entry.ts';
 import { type FoldReader, foldEntries } from '../core/fold.ts';
+import { type Change, nameOfKey } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { storedBlob } from '../io/stored-blob.ts';
@@ -32,6 +35,8 @@ export type JournalDeps = {
   metadata: MetadataStore;
   blobs: BlobStore;
   now: () => number;
+  /** Told of each package whose rows have changed, or may have. */
+  changed?: (name: string) => void;
   /** Told of each step, for tests that stop the process between two of them. */
   step?: (name: 'journal:appended' | 'journal:folded') => void;
 };
@@ -50,12 +55,14 @@ export async function openJournal(deps: JournalDeps): Promise<Journal> {
   let running: Promise<void> | null = null;
 
   async function writeBatch(batch: readonly NewEntry[]): Promise<void> {
+    if ((await deps.metadata.folded()) < size) await recover(deps);
     lastTime = Math.max(lastTime, deps.now());
     const bytes = sortBatch(batch).map((entry) => formatEntry({ ...entry, time: lastTime } as Entry));
+    const changes = await foldEntries(bytes, foldReader(deps));
     await deps.metadata.append(bytes, size);
-    deps.step?.('journal:appended');
-    await deps.metadata.fold(await foldEntries(bytes, foldReader(deps)), size, size + bytes.length);
     size += bytes.length;
+    deps.step?.('journal:appended');
+    await applyFold(deps, changes, size - bytes.length, size);
     deps.step?.('journal:folded');
   }
 
@@ -96,8 +103,22 @@ async function recover(deps: JournalDeps): Promise<void> {
   const size = await deps.metadata.size();
   for (let from = await deps.metadata.folded(); from < size; ) {
     const entries = await deps.metadata.entries(from, RECOVERY_ENTRIES);
-    await deps.metadata.fold(await foldEntries(entries, foldReader(deps)), from, from + entries.length);
+    await applyFold(deps, await foldEntries(entries, foldReader(deps)), from, from + entries.length);
     from += entries.length;
+  }
+}
+
+async function applyFold(
+  { metadata, changed }: JournalDeps,
+  changes: readonly Change[],
+  from: number,
+  to: number,
+): Promise<void> {
+  try {
+    await metadata.fold(changes, from, to);
+  } finally {
+    const ofPackages = changes.filter(({ table }) => table === 'package' || table === 'version');
+    for (const name of new Set(ofPackages.map(({ key }) => nameOfKey(key)))) changed?.(name);
   }
 }
 

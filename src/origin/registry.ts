@@ -77,12 +77,12 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const { metadata, blobs } = stores;
   const step = deps.step ?? (() => undefined);
   const times = { ...REGISTRY_TIMES, ...deps.times };
-  const journal = await openJournal({ metadata, blobs, now, step });
+  const index = createPackageIndex({ metadata, blobs });
+  const journal = await openJournal({ metadata, blobs, now, changed: index.forget, step });
   const counter = metrics.counter('incidents_total', 'Incidents seen for the first time, by kind', ['kind']);
   const incidents = createIncidents({ metadata, logger, now, count: (kind) => counter.inc({ kind }) });
   const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
   const withdrawals = await openWithdrawals({ metadata, incidents, now });
-  const index = createPackageIndex({ metadata, blobs });
   const freshness = createFreshness({ metadata, freshnessMs, now });
   const common = { metadata, blobs, journal, upstream, incidents, step };
   const intake = createIntake({

@@ -59,12 +59,12 @@ export async function startOriginCore(
   let clock = Date.parse('2026-01-01T00:00:00Z');
   const now = () => clock;
   const { metadata = new MemoryMetadataStore(), blobs = new MemoryBlobStore() } = settings;
-  const journal = await openJournal({ metadata, blobs, now });
+  const index = createPackageIndex({ metadata, blobs });
+  const journal = await openJournal({ metadata, blobs, now, changed: index.forget });
   const logger = createLogger({ role: 'test', level: 'silent', write: () => undefined });
   const incidents = createIncidents({ metadata, logger, now, count: () => undefined });
   const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
   const withdrawals = await openWithdrawals({ metadata, incidents, now });
-  const index = createPackageIndex({ metadata, blobs });
   const freshness = createFreshness({ metadata, freshnessMs: settings.freshnessMs ?? FRESHNESS_MS, now });
   const common = { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals };
   const intake = createIntake({ ...common, timeoutMs: 5_000, secondLookMs: 1 });
