@@ -123,6 +123,14 @@ export function clientOf(userAgent: string | undefined): Client {
   return CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
 }
 
+/**
+ * Whether bytes may reach this client of which only the whole can be checked, their end being withheld until it was: not
+ * if it might make use of them unchecked.
+ */
+export function checksItself({ verifies }: Client): boolean {
+  return verifies !== 'unknown' && verifies !== 'not on a first install';
+}
+
 /** The row with this id. */
 export function clientById(id: string): Client | undefined {
   return CLIENTS.find((client) => client.id === id);

@@ -29,6 +29,8 @@ export const ABBREVIATED_TYPE = 'application/vnd.npm.install-v1+json';
 export const CACHE = {
   byName: 'public, max-age=300',
   byHash: 'public, max-age=31536000, immutable',
+  /** For a body that may yet turn out wrong: whoever checks it may keep it, nobody for others. */
+  byHashUnfinished: 'private, max-age=31536000, immutable',
   noStore: 'no-store',
 } as const;
 

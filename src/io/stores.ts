@@ -12,9 +12,9 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BlobStore } from './blob-store.ts';
+import type { BlobStore, CacheBlobStore } from './blob-store.ts';
 import { makeFolder } from './durable-file.ts';
-import { openFileBlobStore } from './file-blob-store.ts';
+import { type FileBlobStoreOptions, openFileBlobStore } from './file-blob-store.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import { openSqliteBlobStore } from './sqlite-blob-store.ts';
 import { openSqliteMetadataStore } from './sqlite-metadata-store.ts';
@@ -22,12 +22,19 @@ import { openSqliteMetadataStore } from './sqlite-metadata-store.ts';
 export type OriginStores = {
   readonly metadata: MetadataStore;
   readonly blobs: BlobStore;
-  readonly tarballs: BlobStore;
+  readonly tarballs: CacheBlobStore;
   close(): Promise<void>;
 };
 
 /** `door`: what it keeps of packages; null for a mirror without a door. */
-export type MirrorStores = { readonly blobs: BlobStore; readonly door: DoorStores | null; close(): Promise<void> };
+export type MirrorStores = {
+  readonly blobs: CacheBlobStore;
+  readonly door: DoorStores | null;
+  close(): Promise<void>;
+};
+
+/** How what can be fetched again is kept. */
+export type CacheOptions = Pick<FileBlobStoreOptions, 'bytesMax' | 'note' | 'now'>;
 
 /** What a mirror with a door keeps of packages. */
 export type DoorStores = {
@@ -42,12 +49,12 @@ const DOOR_INDEX = 'index.sqlite';
 export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
 
 /** Opens or makes an origin's stores: all, or, if any can't be opened, none. The caller owns the folder. */
-export function openOriginStores(dir: string): Promise<OriginStores> {
+export function openOriginStores(dir: string, cache: CacheOptions = {}): Promise<OriginStores> {
   return openTogether(async (keep) => {
     await makeFolder(join(dir, 'cache', 'tarballs'));
     const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite')));
     const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite')));
-    const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs')));
+    const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs'), cache));
     return { metadata, blobs, tarballs };
   });
 }
@@ -87,9 +94,9 @@ async function openTogether<T extends object>(
  * Opens or makes a mirror's stores: all, or none. The caller owns the folder (io/data-dir.ts).
  * @param withDoor false still opens what a mirror that once had a door has kept
  */
-export function openMirrorStores(dir: string, withDoor = false): Promise<MirrorStores> {
+export function openMirrorStores(dir: string, withDoor = false, cache: CacheOptions = {}): Promise<MirrorStores> {
   return openTogether(async (keep) => {
-    const blobs = keep(await openFileBlobStore(join(dir, 'blobs')));
+    const blobs = keep(await openFileBlobStore(join(dir, 'blobs'), cache));
     const hasDoor = withDoor || existsSync(join(dir, DOOR_INDEX));
     return { blobs, door: hasDoor ? keep(await openDoorStores(dir)) : null };
   });

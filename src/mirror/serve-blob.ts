@@ -1,11 +1,12 @@
 /**
- * One request for a blob at a mirror, from memory or disk if it is held, else fetched first; and if it can't be had, the
- * client goes back to its door.
+ * One request for a blob at a mirror: from memory or disk if it is held, else while it is fetched; and if it can't be had,
+ * the client goes back to its door.
  *
- * A body that was begun is finished with right bytes or not at all: where the disk turns out to be wrong half-way, the
- * blob is fetched anew and sending goes on behind the last good byte.
+ * No byte of a held blob leaves unchecked, and of one that is being fetched none that could make the whole pass for right
+ * (flight.ts). Where the disk turns out to be wrong half-way, sending goes on from a fresh copy behind the last good byte.
  */
-import { IntegrityError, NotFoundError, UpstreamError } from '../core/errors.ts';
+import { checksItself, clientOf } from '../core/clients.ts';
+import { FederationError, IntegrityError, NotFoundError, UpstreamError } from '../core/errors.ts';
 import { bounceUrl } from '../core/hosts-list.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { blobAnswer } from '../io/blob-answer.ts';
@@ -14,7 +15,11 @@ import type { Answer, Incoming } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import type { BlobFetcher } from './fetch-blob.ts';
+import type { Flight, Ready } from './flight.ts';
+import { type BadEnd, flightBody, upTo } from './flight-body.ts';
 import type { HeldList } from './held-list.ts';
+import type { Passing } from './pass-on.ts';
+import type { Pull } from './pull-blob.ts';
 
 /** Up to here a blob is sent in one piece out of memory. */
 const WHOLE_BYTES_MAX = 1024 * 1024;
@@ -29,12 +34,14 @@ export type FetchRight =
   | { readonly by: 'door' }
   | null;
 
+type Asked = Pick<Incoming, 'method' | 'headers'>;
+
 export type BlobServer = {
   /**
    * @param rightOf asked only if the blob is not held: a hit costs no check of marks and signatures
    * @throws NotFoundError if the blob is not held and nobody entitled asks for it
    */
-  serve(request: Pick<Incoming, 'method' | 'headers'>, id: BlobId, rightOf: () => FetchRight): Promise<Answer>;
+  serve(request: Asked, id: BlobId, rightOf: () => FetchRight): Promise<Answer>;
   /** Requests that ended in a bounce or an error since the start: what heartbeats tell. */
   failures(): number;
 };
@@ -42,37 +49,43 @@ export type BlobServer = {
 export function createBlobServer(deps: {
   readonly blobs: BlobStore;
   readonly fetcher: BlobFetcher;
+  /** For what can't be stored. */
+  readonly passing: {
+    readonly whole: (id: BlobId, sources: readonly string[]) => Promise<Passing | null>;
+    readonly restOf: (pull: Pull, start: number) => AsyncIterable<Uint8Array>;
+  };
   readonly list: HeldList;
   readonly origin: string;
   readonly peers: readonly string[];
   readonly logger: Logger;
   readonly metrics: Metrics;
 }): BlobServer {
-  const { blobs, fetcher, origin, peers } = deps;
+  const { blobs, fetcher, passing, origin, peers, logger, metrics } = deps;
+  const bodies = { blobs, logger, metrics, restOf: passing.restOf };
   let failures = 0;
 
-  async function answerHeld(request: Pick<Incoming, 'method' | 'headers'>, id: BlobId): Promise<Answer | null> {
+  async function answerHeld(request: Asked, id: BlobId): Promise<Answer | null> {
     const size = await blobs.size(id);
     if (size === null) return null;
     const open = size <= WHOLE_BYTES_MAX ? openWhole : openStream;
     try {
       return await blobAnswer(request, id, { size, open: (range) => open(id, range) });
     } catch (error) {
-      if (!(error instanceof IntegrityError) && !(error instanceof GoneError)) throw error;
-      deps.logger.error({ blob: id.hex, reason: error.message }, 'a stored blob is damaged; it is fetched anew');
+      if (!isLoss(error)) throw error;
+      logger.error({ blob: id.hex, reason: error.message }, 'a stored blob is damaged; it is fetched anew');
       return null;
     }
   }
 
   async function openWhole(id: BlobId, { start, end }: ByteRange): Promise<Uint8Array> {
     const bytes = await blobs.read(id);
-    if (!bytes) throw new GoneError('it has just been removed');
+    if (!bytes) throw new NotFoundError('it has just been removed');
     return bytes.subarray(start, end);
   }
 
   async function openStream(id: BlobId, range: ByteRange): Promise<AsyncIterable<Uint8Array>> {
     const opened = await blobs.open(id, range);
-    if (!opened) throw new GoneError('it has just been removed');
+    if (!opened) throw new NotFoundError('it has just been removed');
     return mended(id, opened.body, range);
   }
 
@@ -85,14 +98,55 @@ export function createBlobServer(deps: {
         yield piece;
       }
     } catch (error) {
-      if (!(error instanceof IntegrityError)) throw error;
-      deps.logger.error(
-        { blob: id.hex, reason: error.message },
-        'a stored blob is damaged; going on from a fresh copy',
-      );
-      const fresh = (await fetcher.fetch(id, [...peers, origin])) && (await blobs.open(id, { start: sent, end }));
-      if (!fresh) throw error;
-      yield* fresh.body;
+      if (!isLoss(error)) throw error;
+      logger.error({ blob: id.hex, reason: error.message }, 'a stored blob is damaged; going on from a fresh copy');
+      const flight = fetcher.join(id, [...peers, origin]);
+      const ready = await flight?.ready;
+      if (!flight || !ready || !(ready.checked || (await flight.whole))) throw error;
+      yield* flightBody(bodies, flight, { start: sent, end }, 'cut');
+    }
+  }
+
+  /** Null if nothing could be had, or nothing that this client may get. */
+  async function answerFetched(
+    request: Asked,
+    id: BlobId,
+    right: Exclude<FetchRight, null>,
+    sources: readonly string[],
+  ): Promise<Answer | null> {
+    const flight = fetcher.join(id, sources);
+    const ready = await flight?.ready;
+    if (!flight || !ready) return null;
+    const client = clientOf(headerOf(request, 'user-agent'));
+    const mayStream = ready.checked || right.by === 'host' || checksItself(client);
+    if (!mayStream && !(await flight.whole)) return null;
+    return streamed(request, flight, ready, right.by === 'host' ? 'cut' : client.onBadBody);
+  }
+
+  /** A body that may end in filler must not get into anybody else's cache. */
+  async function streamed(request: Asked, flight: Flight, { size }: Ready, onBadBody: BadEnd): Promise<Answer> {
+    const open = async (range: ByteRange) => {
+      const badEnd = range.end - range.start === size ? onBadBody : 'cut';
+      return flightBody(bodies, flight, range, badEnd);
+    };
+    const answer = await blobAnswer(request, flight.id, { size, open });
+    if (answer.status !== 200 && answer.status !== 206) return answer;
+    return { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byHashUnfinished } };
+  }
+
+  /** For a client that has nowhere else to go; null if that can't be done either. */
+  async function answerPassing(request: Asked, id: BlobId, sources: readonly string[]): Promise<Answer | null> {
+    try {
+      const passed = await passing.whole(id, sources);
+      if (!passed) return null;
+      return blobAnswer(request, id, {
+        size: passed.size,
+        open: async ({ start, end }) => upTo(passed.from(start), end - start),
+      });
+    } catch (error) {
+      if (!(error instanceof FederationError)) throw error;
+      logger.warn({ blob: id.hex, reason: error.message }, 'a blob could not be passed on');
+      return null;
     }
   }
 
@@ -100,7 +154,7 @@ export function createBlobServer(deps: {
     const list = deps.list.current()?.list;
     const location = list && bounceUrl(list, { doorId, sha512: id.hex, mark });
     if (!location) throw new NotFoundError('this mirror can’t get the blob, and knows no door to send you back to');
-    deps.metrics.counter('mirror_bounces_total', 'Clients sent back to their door').inc();
+    metrics.counter('mirror_bounces_total', 'Clients sent back to their door').inc();
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
@@ -111,8 +165,10 @@ export function createBlobServer(deps: {
       const right = rightOf();
       if (right === null) throw new NotFoundError(`this mirror does not hold ${id.algorithm} ${id.hex}`);
       const sources = right.by === 'host' ? [origin] : [...peers, origin];
-      const fetched = (await fetcher.fetch(id, sources)) && (await answerHeld(request, id));
+      const fetched = await answerFetched(request, id, right, sources);
       if (fetched) return fetched;
+      const passed = right.by === 'door' && (await answerPassing(request, id, sources));
+      if (passed) return passed;
       failures++;
       if (right.by === 'mark') return bounce(id, right);
       if (right.by === 'door')
@@ -123,5 +179,12 @@ export function createBlobServer(deps: {
   };
 }
 
-/** The blob was there a moment ago. */
-class GoneError extends Error {}
+/** The blob was there a moment ago: it has rotted, or was removed. */
+function isLoss(error: unknown): error is IntegrityError | NotFoundError {
+  return error instanceof IntegrityError || error instanceof NotFoundError;
+}
+
+function headerOf({ headers }: Asked, name: string): string | undefined {
+  const value = headers[name];
+  return typeof value === 'string' ? value : undefined;
+}

@@ -1,6 +1,7 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
 
 import { serveAdmin } from '../io/admin-socket.ts';
+import type { BlobId } from '../io/blob-store.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
 import { createHttpServer } from '../io/http-server.ts';
@@ -9,11 +10,13 @@ import type { Logger } from '../io/logger.ts';
 import { createMetrics } from '../io/metrics.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { createAdminHandler } from './admin.ts';
-import { createBlobFetcher, FETCH_TIMES, type FetchTimes } from './fetch-blob.ts';
+import { createBlobFetcher, FETCH_TIMES } from './fetch-blob.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import { createMembership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
 import { openMirrorDoor } from './open-door.ts';
 import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
+import { passOn, restOf } from './pass-on.ts';
+import type { FetchTimes, Pull } from './pull-blob.ts';
 import { createMirrorRoutes } from './routes.ts';
 import { createBlobServer } from './serve-blob.ts';
 import { createTally } from './tally.ts';
@@ -126,8 +129,14 @@ async function serve(
   const metrics = createMetrics('mirror');
   const tally = createTally(blobs, (error) => logger.warn({ err: error }, 'what is stored could not be counted'));
   const times = deps.fetchTimes ?? FETCH_TIMES;
-  const fetcher = createBlobFetcher({ blobs, client, logger, metrics, times, stored: tally.add });
-  const server = createBlobServer({ blobs, fetcher, list, origin, peers, logger, metrics });
+  const pulling = { client, origin, logger, metrics, times };
+  const fetcher = createBlobFetcher({ ...pulling, blobs });
+  const stopping = new AbortController();
+  const passing = {
+    whole: (id: BlobId, sources: readonly string[]) => passOn(pulling, id, sources, stopping.signal),
+    restOf: (pull: Pull, start: number) => restOf(pulling, pull, start, [...peers, origin], stopping.signal),
+  };
+  const server = createBlobServer({ blobs, fetcher, passing, list, origin, peers, logger, metrics });
   let url = '';
   const membership = createMembership({
     origin,
@@ -152,9 +161,11 @@ async function serve(
   const { door } = config;
   const handler = door && stores.door ? openMirrorDoor({ ...doorParts, door, stores: stores.door }, cleanups) : routes;
   const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
-  cleanups.push(() => http.close());
-  // Before the server: whoever waits for a blob is sent back at once.
   cleanups.push(() => fetcher.close());
+  cleanups.push(async () => stopping.abort(new Error('the mirror is stopping')));
+  cleanups.push(() => http.close());
+  // Before the server: whoever waits for a blob is sent back at once, and whoever has got some of it gets the rest.
+  cleanups.push(async () => fetcher.refuse());
   port = await http.listen(config.host, config.port);
   url = config.publicUrl ?? boundUrl(config.host, port);
   const admin = await serveAdmin(dir, createAdminHandler(stores));
