@@ -125,10 +125,16 @@ function splitTarget(rawUrl: string): { path: string; query: string } {
   return { path, query: mark < 0 ? '' : target.slice(mark + 1) };
 }
 
+/** No escape, no scope, not `.` or `..`. */
+const PLAIN = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
+
 /** Decoded segments. One slash at the end is let pass, and `@s%2fp` becomes the two segments that `@s/p` is. */
 function segmentsOf(path: string): string[] {
   const trimmed = path.endsWith('/') ? path.slice(1, -1) : path.slice(1);
-  return trimmed === '' && path.length < 2 ? [] : trimmed.split('/').flatMap(decodeSegment);
+  if (trimmed === '' && path.length < 2) return [];
+  // Most paths have nothing to decode and nothing to refuse.
+  const segments = trimmed.split('/');
+  return segments.every((segment) => PLAIN.test(segment)) ? segments : segments.flatMap(decodeSegment);
 }
 
 function decodeSegment(raw: string): string[] {

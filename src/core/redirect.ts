@@ -81,12 +81,41 @@ export function decideTarball(input: TarballInput): Decision {
 }
 
 /** The hosts that may serve this client, and why the others may not; private ones are in neither list. */
-export function sortHosts(hosts: readonly HostView[], asker: Asker): { fit: HostView[]; excluded: Excluded[] } {
+export function sortHosts(hosts: readonly HostView[], asker: Asker): Sorted {
+  const known = sortedForMost(hosts, asker);
+  // Few requests have a token or a host to avoid; for all others the list is the same until the hosts change.
+  if (!asker.authorization && asker.avoided.size === 0) return known;
+  return sortBy(known.fit, known.excluded, (host) => reasonOfRequest(host, asker));
+}
+
+export type Sorted = { readonly fit: readonly HostView[]; readonly excluded: readonly Excluded[] };
+
+const sortedLists = new WeakMap<readonly HostView[], Map<string, Sorted>>();
+
+/** By what hosts are, whether the door has TLS, and whether the client is on this machine. Lists of hosts are never changed. */
+function sortedForMost(hosts: readonly HostView[], { door, clientAddress }: Asker): Sorted {
+  const secure = door.url.startsWith('https:');
+  const nearby = isLoopback(clientAddress);
+  const lists = sortedLists.get(hosts) ?? new Map<string, Sorted>();
+  sortedLists.set(hosts, lists);
+  const key = `${secure} ${nearby}`;
+  const known = lists.get(key);
+  if (known) return known;
+  const listed = hosts.filter((host) => !host.private);
+  const sorted = sortBy(listed, [], (host) => reasonOfHost(host, secure, nearby));
+  lists.set(key, sorted);
+  return sorted;
+}
+
+function sortBy(
+  hosts: readonly HostView[],
+  before: readonly Excluded[],
+  reasonAgainst: (host: HostView) => HostReason | null,
+): Sorted {
   const fit: HostView[] = [];
-  const excluded: Excluded[] = [];
+  const excluded = [...before];
   for (const host of hosts) {
-    if (host.private) continue;
-    const reason = reasonAgainst(host, asker);
+    const reason = reasonAgainst(host);
     if (reason === null) fit.push(host);
     else excluded.push({ hostId: host.id, url: host.url, reason });
   }
@@ -111,13 +140,16 @@ function willVerify({ client, pacoteIntegrity, pinned }: TarballInput): boolean 
   return client.verifies === 'with pacote-integrity' && pacoteIntegrity !== null && sriProves(pacoteIntegrity, pinned);
 }
 
-function reasonAgainst(host: HostView, asker: Asker): HostReason | null {
+function reasonOfHost(host: HostView, secure: boolean, nearby: boolean): HostReason | null {
   if (!host.approved) return 'not-approved';
   if (!host.present) return 'not-present';
   if (!host.healthy) return 'unhealthy';
-  if (asker.door.url.startsWith('https:') && host.scheme !== 'https') return 'downgrade';
+  if (secure && host.scheme !== 'https') return 'downgrade';
+  return isLoopbackHostname(host.hostname) && !nearby ? 'loopback' : null;
+}
+
+function reasonOfRequest(host: HostView, asker: Asker): HostReason | null {
   if (asker.authorization && sharesHostname(host, asker)) return 'same-hostname';
-  if (isLoopbackHostname(host.hostname) && !isLoopback(asker.clientAddress)) return 'loopback';
   return asker.avoided.has(host.id) ? 'avoided' : null;
 }
 

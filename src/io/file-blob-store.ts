@@ -215,11 +215,11 @@ class FileBlobStore implements CacheBlobStore {
   /** A small blob as its bytes, a large one as a stream. */
   async #openOrHot(id: BlobId, range?: ByteRange): Promise<Uint8Array | OpenBlob | null> {
     this.#mustBeOpen();
-    const path = blobPath(this.#dir, id);
     const key = formatBlobId(id);
     this.#budget?.used(key);
     const hot = this.#hot.get(key);
     if (hot !== undefined) return hot;
+    const path = blobPath(this.#dir, id);
     const facts = await factsOf(path);
     if (facts === null) return null;
     if (this.#budget !== null) this.#noteUse(path, facts.used);

@@ -144,13 +144,14 @@ class Serving {
   }
 
   #record(incoming: IncomingRequest, response: ServerResponse, ms: number): void {
-    const { kind, method, network } = incoming;
+    const { kind } = incoming;
     const complete = response.writableFinished;
     incoming.closed(complete);
     const status = String(response.headersSent ? response.statusCode : 499);
     this.#options.metrics.requests.inc({ kind, status });
     const { logger } = this.#options;
     if (!logger.isLevelEnabled('debug')) return;
+    const { method, network } = incoming;
     logger.debug(
       { kind, method, path: pathOf(incoming.url), status: Number(status), complete, network, ms: Math.round(ms) },
       'request',
