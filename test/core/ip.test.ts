@@ -127,3 +127,19 @@ test('every address is in its own network, which is a block', () => {
     }),
   );
 });
+
+test('an address with leading zeros means different things to different readers, so nothing', () => {
+  for (const address of ['01.2.3.4', '1.2.3.04', '1.2.00.4']) assert.equal(networkOf(address), networkOf('no address'));
+});
+
+test('the short way for plain IPv4 gives what the long way gives', () => {
+  const octet = fc.integer({ min: 0, max: 300 }).map(String);
+  const text = fc.array(octet, { minLength: 3, maxLength: 5 }).map((octets) => octets.join('.'));
+  fc.assert(
+    fc.property(text, (address) => {
+      // IPv4-mapped IPv6 takes the long way.
+      assert.equal(networkOf(address), networkOf(`::ffff:${address}`));
+    }),
+    { examples: [['192.0.2.1'], ['255.255.255.255'], ['256.0.0.1'], ['1.2.3.256']] },
+  );
+});
