@@ -31,6 +31,7 @@ export const CACHE = {
   byHash: 'public, max-age=31536000, immutable',
   /** For a body that may yet turn out wrong: whoever checks it may keep it, nobody for others. */
   byHashUnfinished: 'private, max-age=31536000, immutable',
+  byNameUnfinished: 'private, max-age=300',
   noStore: 'no-store',
 } as const;
 

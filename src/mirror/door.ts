@@ -111,7 +111,9 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door' }));
   if (answer.status >= 400) return answer;
   // By name, and names can be withdrawn; only hashes are for ever.
-  return { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byName, ...staleHeaders(stale) } };
+  const unfinished = answer.headers['cache-control'] === CACHE.byHashUnfinished;
+  const cacheControl = unfinished ? CACHE.byNameUnfinished : CACHE.byName;
+  return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, ...staleHeaders(stale) } };
 }
 
 /** The sha512 of a pinned tarball; bytes for a weaker pin come by name from the origin, and are checked against the pin. */
