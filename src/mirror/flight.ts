@@ -30,6 +30,7 @@ export class Flight {
   readonly #abort = new AbortController();
   #growing: GrowingBlob | null = null;
   #published = 0;
+  #isWhole = false;
   #failure: unknown = null;
   #changed = Promise.withResolvers<void>();
 
@@ -39,6 +40,11 @@ export class Flight {
     this.ready = this.#ready.promise;
     this.whole = this.#whole.promise;
     this.landed = this.#fly(deps, sources);
+  }
+
+  /** Whether all bytes are there and right by now. */
+  get isWhole(): boolean {
+    return this.#isWhole;
   }
 
   /** Whether somebody may be reading. */
@@ -107,8 +113,9 @@ export class Flight {
       const stored = growing.keep();
       // Whoever has got all of it may count on its being held; without room it is at least given out.
       await stored.catch(() => undefined);
-      this.#publish(size, size);
+      this.#isWhole = true;
       this.#whole.resolve(true);
+      this.#publish(size, size);
       await stored;
       return true;
     } catch (error) {

@@ -120,7 +120,8 @@ export function createBlobServer(deps: {
     const client = clientOf(headerOf(request, 'user-agent'));
     const mayStream = ready.checked || right.by === 'host' || checksItself(client);
     if (!mayStream && !(await flight.whole)) return null;
-    return streamed(request, flight, ready, right.by === 'host' ? 'cut' : client.onBadBody);
+    const held = flight.isWhole && (await answerHeld(request, id));
+    return held || streamed(request, flight, ready, right.by === 'host' ? 'cut' : client.onBadBody);
   }
 
   /** A body that may end in filler must not get into anybody else's cache. */
@@ -130,7 +131,7 @@ export function createBlobServer(deps: {
       return flightBody(bodies, flight, range, badEnd);
     };
     const answer = await blobAnswer(request, flight.id, { size, open });
-    if (answer.status !== 200 && answer.status !== 206) return answer;
+    if (flight.isWhole || (answer.status !== 200 && answer.status !== 206)) return answer;
     return { ...answer, headers: { ...answer.headers, 'cache-control': CACHE.byHashUnfinished } };
   }
 
