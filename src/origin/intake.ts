@@ -15,7 +15,7 @@ import { sha256Hex } from '../core/hash.ts';
 import { formatHead, formatVersionEntry } from '../core/head.ts';
 import type { Incident } from '../core/learn.ts';
 import { takeManifest } from '../core/manifest.ts';
-import { type Change, change, versionKey } from '../core/tables.ts';
+import { type Change, change, versionKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { createGate } from '../io/gate.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
@@ -96,13 +96,19 @@ export function createIntake(deps: {
     await keys.remember();
   }
 
+  /** By key. All of a package's in one question: one for each of ten thousand versions would hold up everybody. */
+  async function knownUrls(name: string, versions: readonly string[]): Promise<Map<string, string>> {
+    const [only] = versions.length === 1 ? versions : [];
+    const prefix = only === undefined ? versionPrefix(name) : versionKey(name, only);
+    return new Map((await metadata.scan('tarball-url', prefix)).map(({ key, row }) => [key, row.url]));
+  }
+
   async function noteUrls(name: string, urls: ReadonlyMap<string, string>): Promise<void> {
-    const changes: Change[] = [];
-    for (const [version, url] of urls) {
-      const key = versionKey(name, version);
-      const known = await metadata.get('tarball-url', key);
-      if (known?.url !== url) changes.push(change('tarball-url', key, { url }));
-    }
+    const known = await knownUrls(name, [...urls.keys()]);
+    const changes: Change[] = [...urls]
+      .map(([version, url]) => ({ key: versionKey(name, version), url }))
+      .filter(({ key, url }) => known.get(key) !== url)
+      .map(({ key, url }) => change('tarball-url', key, { url }));
     if (changes.length > 0) await metadata.write(changes);
   }
 
