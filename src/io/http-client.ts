@@ -149,11 +149,13 @@ class Exchange {
   #stream({ url, answer }: Found): HttpStream {
     const headers = flat(answer.headers);
     const { maxBytes } = this.#options;
-    if (Number(headers['content-length'] ?? 0) > maxBytes) {
+    // The length that an answer to HEAD states is that of a body which doesn't come.
+    const isHead = this.#options.method === 'HEAD';
+    if (!isHead && Number(headers['content-length'] ?? 0) > maxBytes) {
       answer.body.on('error', () => undefined).destroy();
       throw tooLarge(this.#options, url.href);
     }
-    const body = decoded(answer.body, headers['content-encoding'], this.#options.method === 'HEAD');
+    const body = decoded(answer.body, headers['content-encoding'], isHead);
     return {
       url: url.href,
       status: answer.statusCode,

@@ -50,7 +50,9 @@ test('a mirror with a door answers as its origin does, with its own URLs', async
 
 test('a large package comes as one form, and a new version of it as single blobs', async (t) => {
   const origin = await startWholeOrigin(t);
-  const versions = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`1.${i}.0`, {}]));
+  // Long enough that the length which its origin states for HEAD is above what any small answer may have.
+  const description = 'long '.repeat(400);
+  const versions = Object.fromEntries(Array.from({ length: 60 }, (_, i) => [`1.${i}.0`, { description }]));
   origin.put('alpha', versions);
   const { atDoor, pass } = await startDoor(t, origin);
   assert.equal(Object.keys((await atDoor('/alpha')).json<Packument>().versions).length, 60);
