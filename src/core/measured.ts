@@ -37,7 +37,7 @@ export function parseMeasured(bytes: Uint8Array, sha512: string): Measured {
   if (rest.sha512 !== sha512) throw new MalformedError(FORMAT, 'it is about another tarball');
   if (!Number.isSafeInteger(size) || (size as number) < 0) throw new MalformedError(FORMAT, 'its size is no number');
   return {
-    pinned: parsePinned(String(pinned)),
+    pinned: parsePinned(typeof pinned === 'string' ? pinned : ''),
     sha512,
     size: size as number,
     chunks: sha256Of(chunks, 'chunks'),

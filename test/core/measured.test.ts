@@ -28,7 +28,15 @@ test('what is measured survives being said, with members of a later version', ()
 
 test('nothing else is taken for it', () => {
   const said = JSON.parse(new TextDecoder().decode(formatMeasured(measured))) as Record<string, unknown>;
-  const wrong = [{ size: -1 }, { size: '5' }, { size: 1.5 }, { chunks: 'x' }, { list: null }, { pinned: 'md5:0' }];
+  const wrong = [
+    { size: -1 },
+    { size: '5' },
+    { size: 1.5 },
+    { chunks: 'x' },
+    { list: null },
+    { pinned: 'md5:0' },
+    { pinned: { toString: 1 } },
+  ];
   for (const change of wrong) {
     assert.throws(() => parseMeasured(utf8(JSON.stringify({ ...said, ...change })), sha512), MalformedError);
   }
