@@ -13,7 +13,9 @@ import { NAME_LENGTH_MAX, VERSION_LENGTH_MAX } from './limits.ts';
  * form of a scoped name to npm's own check, but is a path out of a folder).
  */
 export function isValidName(name: string): boolean {
-  return name.length <= NAME_LENGTH_MAX && !name.startsWith('@.') && validate(name).validForOldPackages;
+  // Half of a surrogate pair can't be percent-encoded, which npm's own check tries.
+  const isText = name.length <= NAME_LENGTH_MAX && name.isWellFormed();
+  return isText && !name.startsWith('@.') && validate(name).validForOldPackages;
 }
 
 /** Whether this can be a version: semver 2.0.0, or one of the looser forms that old packages have (`1.0.0beta`). */

@@ -62,6 +62,7 @@ const invalidNames = [
   'a\nb',
   'a\u007f',
   'naïve',
+  'a\ud800b',
   'a?b',
   'a#b',
   'x'.repeat(215),
