@@ -8,12 +8,14 @@ import { CACHE } from '../core/http-semantics.ts';
 import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
 import type { SelectHost } from '../core/selection.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
+import { createBlobTally } from '../io/blob-tally.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClientOptions } from '../io/http-client.ts';
 import { type Answer, createHttpServer, jsonAnswer, newVia } from '../io/http-server.ts';
 import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
 import { type OriginStores, openOriginStores } from '../io/stores.ts';
 import { createUpstream, type Upstream } from '../io/upstream.ts';
 import { verifyStores } from '../io/verify-stores.ts';
@@ -49,6 +51,8 @@ export type OriginConfig = {
   /** Ids of clients that are sent to hosts although nothing shows that they verify. */
   readonly redirectUnverified: readonly string[];
   readonly freshnessMs: number;
+  /** Bytes of disk for tarballs of the upstream; null or left out: no bound. */
+  readonly diskBudgetBytes?: number | null;
 };
 
 export type OriginDeps = {
@@ -69,6 +73,7 @@ export type OriginDeps = {
   readonly now?: () => number;
   readonly times?: Partial<OriginTimes>;
   readonly repeatLimits?: Partial<RepeatLimits>;
+  readonly scrubRate?: ScrubRate;
   /** Told of each step at which a crash would leave something half done. */
   readonly step?: (step: Step) => void;
 };
@@ -95,7 +100,7 @@ export type RunningOrigin = {
   /** The root key's file, which should be taken offline; null once it was. */
   readonly rootKeyFile: string | null;
   readonly hosts: Pick<Hosts, 'approve' | 'list'>;
-  /** Lets answers finish, then what is being fetched and written, then frees the data directory. */
+  /** Lets answers finish for some seconds, gives up what is being fetched, then frees the data directory. */
   close(): Promise<void>;
 };
 
@@ -134,13 +139,20 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const { logger } = deps;
   const { dir, close } = await openDataDir(config.data, 'origin');
   cleanups.push(close);
-  const stores = await openOriginStores(dir);
-  cleanups.push(() => stores.close());
-  const keys = await openOriginKeys(dir);
   const metrics = createMetrics('origin');
+  const tally = createBlobTally(metrics);
+  const stores = await openOriginStores(dir, { bytesMax: config.diskBudgetBytes ?? null, note: tally.note });
+  cleanups.push(() => stores.close());
+  tally.count(stores.tarballs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
+  const keys = await openOriginKeys(dir);
   const via = newVia();
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
-  cleanups.push(() => client.close());
+  let idle = async (): Promise<void> => undefined;
+  // What the upstream still owes then nobody waits for any more, and it may owe it for a quarter of an hour.
+  cleanups.push(async () => {
+    await client.close();
+    await idle();
+  });
   const registryUrl = await settleUpstream(stores.metadata, config, deps);
   const { times = {}, step = () => undefined, now = monotonicNow() } = deps;
   const { freshnessMs, neverAsk, upstreamTarballs: tarballOrigins } = config;
@@ -148,7 +160,7 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const upstream = createUpstream({ registry: registryUrl, tarballOrigins, client, via, tarballIdleMs });
   const common = { dir, stores, upstream, logger, metrics, now };
   const registry = await openRegistry({ ...common, freshnessMs, neverAsk, times, step });
-  cleanups.push(() => registry.idle());
+  idle = registry.idle;
   return { dir, stores, keys, upstream, registry, metrics, via, now };
 }
 
