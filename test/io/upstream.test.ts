@@ -153,6 +153,11 @@ test('one version is asked for by its own document', async () => {
   assert.equal(seen[0]?.url, '/npm/@s%2fp/1.0.0%2Bb');
 });
 
+test('the query of a tarball URL is told to nobody', async () => {
+  answer = (_, response) => response.writeHead(403).end();
+  await fails(upstream.tarball(`${own.origin}/p.tgz?signature=secret`), /p\.tgz: it refuses to answer \(403\)$/);
+});
+
 test('a tarball comes from the upstream alone, unless more is allowed, and so do its redirects', async () => {
   answer = (request, response) => {
     if (request.url === '/away') response.writeHead(302, { location: `${cdn.origin}/there` }).end();
