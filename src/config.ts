@@ -15,6 +15,7 @@ import {
   readLogLevel,
   readPattern,
   readRegistryUrl,
+  readSize,
   readSwitch,
   readVkey,
 } from './core/setting-values.ts';
@@ -57,6 +58,8 @@ export type OriginConfig = {
   readonly redirectUnverified: readonly string[];
   /** For how many seconds what the upstream said is served without asking again. Default 300. */
   readonly freshnessSeconds: number;
+  /** Bytes of disk for tarballs of the upstream, which can be fetched again; null: no bound. */
+  readonly diskBudgetBytes: number | null;
   readonly logLevel: LogLevel;
 };
 
@@ -77,6 +80,8 @@ export type MirrorConfig = {
   readonly door: string | null;
   /** For how many seconds what the origin said of a package is served without asking again. Default 300. */
   readonly freshnessSeconds: number;
+  /** Bytes of disk for what it serves; null: no bound. */
+  readonly diskBudgetBytes: number | null;
   readonly logLevel: LogLevel;
 };
 
@@ -146,6 +151,13 @@ const freshness: Setting = {
   fallback: 300,
   read: (value) => readInteger(value, 0, 86_400),
 };
+const diskBudget: Setting = {
+  key: 'diskBudgetBytes',
+  flag: '--disk-budget <SIZE>',
+  describe: 'how much disk tarballs may take, such as 50GB; those not used for the longest time go first',
+  fallback: null,
+  read: readSize,
+};
 const allowPrivate: Setting = {
   key: 'allowPrivate',
   flag: '--allow-private',
@@ -210,6 +222,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       read: readClientId,
     },
     freshness,
+    diskBudget,
     logLevel,
   ],
   mirror: [
@@ -248,6 +261,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       read: parseBaseUrl,
     },
     freshness,
+    diskBudget,
     logLevel,
   ],
 };

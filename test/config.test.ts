@@ -54,6 +54,7 @@ test('every setting can be given in all three places', async () => {
     allowPrivate: 'true',
     redirectUnverified: 'yarn-4',
     freshnessSeconds: '7',
+    diskBudgetBytes: '20GB',
     logLevel: 'debug',
     origin: 'https://origin.example',
     publicUrl: 'https://mirror.example',
@@ -81,6 +82,17 @@ test('what is repeated on the command line is a list in the file and separated i
   for (const separator of [',', ' ', ', ']) {
     const env = { OPEN_REGISTRY_DOOR: doors.join(separator) };
     assert.deepEqual(urls(await readConfig('origin', required, env)), expected);
+  }
+});
+
+test('sizes are bytes, with units of ten or two', async () => {
+  const sizes = { 1500: 1_500, '2kB': 2_000, '1.5 MiB': 1_572_864, '20GB': 2e10, '1tib': 2 ** 40 };
+  for (const [given, bytes] of Object.entries(sizes)) {
+    assert.equal((await readConfig('origin', { ...required, diskBudgetBytes: given }, {})).diskBudgetBytes, bytes);
+  }
+  for (const given of ['0', '-1', 'much', '5XB', '1e9', '99999999TB']) {
+    const read = readConfig('origin', { ...required, diskBudgetBytes: given }, {});
+    await assert.rejects(read, /^UsageError: --disk-budget: .* is not a size such as 500MB/);
   }
 });
 

@@ -13,6 +13,20 @@ export function readInteger(value: string, min: number, max: number): number {
   throw new UsageError(`${quote(value)} is not a whole number from ${min} to ${max}`);
 }
 
+const UNITS: Readonly<Record<string, number>> = {
+  b: 1,
+  ...{ kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12 },
+  ...{ kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30, tib: 2 ** 40 },
+};
+
+/** Bytes, from a number with a unit such as `500MB`, `1.5 TiB` or `20 GB`; without a unit they are bytes. */
+export function readSize(value: string): number {
+  const [, number = '', unit = ''] = /^(\d{1,15}(?:\.\d{1,3})?)\s*([a-z]*)$/i.exec(value) ?? [];
+  const bytes = Math.floor(Number(number) * (UNITS[unit.toLowerCase() || 'b'] ?? Number.NaN));
+  if (bytes > 0 && Number.isSafeInteger(bytes)) return bytes;
+  throw new UsageError(`${quote(value)} is not a size such as 500MB, 20GB or 1.5TiB`);
+}
+
 export function readSwitch(value: string): boolean {
   if (/^(true|yes|1)$/i.test(value)) return true;
   if (/^(false|no|0)$/i.test(value)) return false;

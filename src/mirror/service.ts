@@ -2,12 +2,14 @@
 
 import { serveAdmin } from '../io/admin-socket.ts';
 import type { BlobId } from '../io/blob-store.ts';
+import { type BlobTally, createBlobTally } from '../io/blob-tally.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
 import { createHttpServer } from '../io/http-server.ts';
 import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
-import { createMetrics } from '../io/metrics.ts';
+import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createBlobFetcher, FETCH_TIMES } from './fetch-blob.ts';
@@ -19,7 +21,6 @@ import { passOn, restOf } from './pass-on.ts';
 import type { FetchTimes, Pull } from './pull-blob.ts';
 import { createMirrorRoutes } from './routes.ts';
 import { createBlobServer } from './serve-blob.ts';
-import { createTally } from './tally.ts';
 
 export type MirrorConfig = {
   /** Base URL of the origin, without a slash at the end. */
@@ -49,6 +50,8 @@ export type MirrorConfig = {
   readonly door?: string | null;
   /** For how long what the origin said of a package is served without asking again; only with a door. */
   readonly freshnessMs?: number;
+  /** Bytes of disk for blobs; null or left out: no bound. */
+  readonly diskBudgetBytes?: number | null;
 };
 
 export type MirrorDeps = {
@@ -61,6 +64,7 @@ export type MirrorDeps = {
   readonly now?: () => number;
   readonly fetchTimes?: FetchTimes;
   readonly retryTimes?: RetryTimes;
+  readonly scrubRate?: ScrubRate;
 };
 
 export type RunningMirror = {
@@ -100,12 +104,17 @@ type Opened = {
   readonly client: HttpClient;
   readonly trust: OriginTrust;
   readonly list: HeldList;
+  readonly metrics: Metrics;
+  readonly tally: BlobTally;
 };
 
 async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Promise<void>)[]): Promise<Opened> {
   const { dir, close: closeDir } = await openDataDir(config.data, 'mirror');
   cleanups.push(closeDir);
-  const stores = await openMirrorStores(dir, Boolean(config.door));
+  const metrics = createMetrics('mirror');
+  const tally = createBlobTally(metrics);
+  const cache = { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, ...(deps.now ? { now: deps.now } : {}) };
+  const stores = await openMirrorStores(dir, Boolean(config.door), cache);
   cleanups.push(() => stores.close());
   const client = createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http });
   cleanups.push(() => client.close());
@@ -113,21 +122,20 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
   const { origin, originKey } = config;
   const trust = await openOriginTrust({ dir, origin, originKey, client });
   const list = await openHeldList({ dir, origin, client, keys: trust.current() });
-  return { dir, stores, keys, client, trust, list };
+  return { dir, stores, keys, client, trust, list, metrics, tally };
 }
 
 /** Listens first: the origin asks for a proof of the URL before it admits the host. */
 async function serve(
   config: MirrorConfig,
   deps: MirrorDeps,
-  { dir, stores, keys, client, trust, list }: Opened,
+  { dir, stores, keys, client, trust, list, metrics, tally }: Opened,
   cleanups: (() => Promise<void>)[],
 ): Promise<Omit<RunningMirror, 'close'>> {
   const { logger, now = Date.now } = deps;
   const { blobs } = stores;
   const { origin, peers } = config;
-  const metrics = createMetrics('mirror');
-  const tally = createTally(blobs, (error) => logger.warn({ err: error }, 'what is stored could not be counted'));
+  tally.count(blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
   const times = deps.fetchTimes ?? FETCH_TIMES;
   const pulling = { client, origin, logger, metrics, times };
   const fetcher = createBlobFetcher({ ...pulling, blobs });
@@ -162,6 +170,9 @@ async function serve(
   const handler = door && stores.door ? openMirrorDoor({ ...doorParts, door, stores: stores.door }, cleanups) : routes;
   const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
   cleanups.push(() => fetcher.close());
+  const rotten = async (id: BlobId) => fetcher.join(id, [...peers, origin])?.landed;
+  const scrubber = startScrubber({ store: blobs, rate: deps.scrubRate, rotten, logger, metrics, now });
+  cleanups.push(() => scrubber.close());
   cleanups.push(async () => stopping.abort(new Error('the mirror is stopping')));
   cleanups.push(() => http.close());
   // Before the server: whoever waits for a blob is sent back at once, and whoever has got some of it gets the rest.
