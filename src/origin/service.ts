@@ -161,6 +161,10 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const common = { dir, stores, upstream, logger, metrics, now };
   const registry = await openRegistry({ ...common, freshnessMs, neverAsk, times, step });
   idle = registry.idle;
+  // What has rotted is gone until it is asked for again, and then fetched.
+  const rotten = async () => undefined;
+  const scrubber = startScrubber({ store: stores.tarballs, rate: deps.scrubRate, rotten, logger, metrics, now });
+  cleanups.push(() => scrubber.close());
   return { dir, stores, keys, upstream, registry, metrics, via, now };
 }
 
