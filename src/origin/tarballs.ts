@@ -38,6 +38,8 @@ export type Tarballs = {
    * @throws WithdrawnError, and as `fetch`
    */
   byHash(sha512: string): Promise<ReadableBlob | null>;
+  /** Notes that a client was just sent to a host for this tarball: the host may have to ask for it by its hash. */
+  sent(ref: TarballRef): void;
   /** What a tarball of the index was measured to be, by its sha512; null while it isn't. */
   measured(sha512: string): Promise<Measured | null>;
   /** Stored, or streaming in from the upstream. */
@@ -60,6 +62,8 @@ export type Tarballs = {
 const RECENT_MAX = 64;
 const RECENT_BYTES_MAX = 256 * 1024;
 const MEASURED_MAX = 100_000;
+/** Names under which clients were lately sent to hosts. */
+const SENT_MAX = 20_000;
 
 export function createTarballs(deps: {
   metadata: MetadataStore;
@@ -74,6 +78,8 @@ export function createTarballs(deps: {
   const { metadata, blobs, store, journal, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
   const recent = new Map<string, RecentTarball>();
+  // By pinned hash; the index itself keeps only the version that had a hash first.
+  const sent = new Map<string, TarballRef>();
   // Hashes that are known to be measured, so that a hit needs no look at the table.
   const measured = new Set<string>();
 
@@ -163,6 +169,22 @@ export function createTarballs(deps: {
     return content && weaker ? { pinned: parsePinned(content.pinned), ...weaker } : null;
   }
 
+  /**
+   * The version by which a tarball is given out. One that is withdrawn must not take with it another that has the same
+   * bytes: else whoever publishes a copy of a package and withdraws it would withdraw the package.
+   */
+  async function servable(ref: TarballRef): Promise<TarballRef> {
+    const row = await rowOf(ref);
+    if (row?.state !== 'withdrawn') return ref;
+    const pinned = formatPinned(ref.pinned);
+    const other = sent.get(pinned);
+    const otherRow = other && (await rowOf(other));
+    if (other && otherRow?.pinned === pinned && otherRow.state !== 'withdrawn') return other;
+    throw new WithdrawnError({ subject: `${ref.name}@${ref.version}`, reason: row.reason });
+  }
+
+  const rowOf = ({ name, version }: TarballRef) => metadata.get('version', versionKey(name, version));
+
   async function fetch(ref: TarballRef): Promise<string> {
     const known = await sha512Of(ref.pinned);
     const stored = known !== null && (await isStored(known));
@@ -178,17 +200,18 @@ export function createTarballs(deps: {
     async byHash(sha512) {
       const ref = await find(sha512);
       if (!ref) return null;
-      const row = await metadata.get('version', versionKey(ref.name, ref.version));
-      if (row?.state === 'withdrawn') {
-        const subject = `${ref.name}@${ref.version}`;
-        throw new WithdrawnError({ subject, reason: row.reason });
-      }
-      await fetch(ref);
+      await fetch(await servable(ref));
       const id = { algorithm: 'sha512', hex: sha512 } as const;
       const size = await store.size(id);
       return size === null
         ? null
         : { size, open: async (range) => (await store.open(id, range))?.body ?? goneWhileServed(sha512) };
+    },
+    sent(ref) {
+      const key = formatPinned(ref.pinned);
+      sent.delete(key);
+      sent.set(key, ref);
+      if (sent.size > SENT_MAX) sent.delete(sent.keys().next().value as string);
     },
     async measured(sha512) {
       const ref = await find(sha512);
