@@ -173,13 +173,15 @@ export function createTarballs(deps: {
    * The version by which a tarball is given out. One that is withdrawn must not take with it another that has the same
    * bytes: else whoever publishes a copy of a package and withdraws it would withdraw the package.
    */
-  async function servable(ref: TarballRef): Promise<TarballRef> {
+  async function servable(ref: TarballRef, sha512: string): Promise<TarballRef> {
     const row = await rowOf(ref);
     if (row?.state !== 'withdrawn') return ref;
     const pinned = formatPinned(ref.pinned);
     const other = sent.get(pinned);
     const otherRow = other && (await rowOf(other));
     if (other && otherRow?.pinned === pinned && otherRow.state !== 'withdrawn') return other;
+    // No host can get it any more, so none is to be judged by it.
+    recent.delete(sha512);
     throw new WithdrawnError({ subject: `${ref.name}@${ref.version}`, reason: row.reason });
   }
 
@@ -200,7 +202,7 @@ export function createTarballs(deps: {
     async byHash(sha512) {
       const ref = await find(sha512);
       if (!ref) return null;
-      await fetch(await servable(ref));
+      await fetch(await servable(ref, sha512));
       const id = { algorithm: 'sha512', hex: sha512 } as const;
       const size = await store.size(id);
       return size === null
