@@ -25,6 +25,15 @@ export interface Client {
   readonly start: readonly string[];
   /** Whether it checks what it downloads against the packument on a first install and shows that, so that strangers may serve it. */
   readonly redirected: boolean;
+  /**
+   * What it does with a lockfile that was made at another registry: fetches from there and never from the configured one
+   * (`follows`), fetches from the configured one (`replaces`), or gives up (`refuses`).
+   */
+  readonly foreignLockfile: 'follows' | 'replaces' | 'refuses';
+  /** Where it keeps packages below the home folder, if the project gets no node_modules folder. */
+  readonly store?: string;
+  /** Makes it try again soon, and wait for nobody for long; with its defaults a test of failures takes minutes. */
+  readonly hasty?: readonly string[];
   /** Its platform's program is put in place by an install script. */
   readonly native?: true;
 }
@@ -35,6 +44,8 @@ function npmrc({ registry, token }: Site): string {
   const address = registry.replace(/^https?:/, '');
   return [`registry=${registry}/`, `${address}/:_authToken=${token}`, 'update-notifier=false', ''].join('\n');
 }
+
+const hasty = ['--fetch-retry-mintimeout=200', '--fetch-retry-maxtimeout=1000', '--fetch-timeout=3000'];
 
 const npmSettings = (site: Site) => ({ '.npmrc': npmrc(site) });
 
@@ -49,6 +60,8 @@ function npm(version: string, redirected = true): Client {
     settings: npmSettings,
     start: plainNode,
     redirected,
+    foreignLockfile: major(version) >= 12 ? 'refuses' : major(version) > 6 ? 'follows' : 'replaces',
+    hasty,
   };
 }
 
@@ -63,7 +76,10 @@ function pnpm(version: string): Client {
     settings: npmSettings,
     start: plainNode,
     redirected: true,
-    ...(major(version) >= 12 ? { native: true } : {}),
+    foreignLockfile: 'replaces',
+    ...(major(version) >= 12
+      ? { native: true, hasty: hasty.map((flag) => flag.replace('--', '--config.')) }
+      : { hasty }),
   };
 }
 
@@ -79,9 +95,10 @@ export const yarn1: Client = {
   settings: (site) => ({ '.npmrc': `${npmrc(site)}always-auth=true\n` }),
   start: plainNode,
   redirected: false,
+  foreignLockfile: 'follows',
 };
 
-const yarn4: Client = {
+export const yarn4: Client = {
   label: 'yarn 4',
   spec: '@yarnpkg/cli-dist@4.18.1',
   command: 'yarn',
@@ -100,7 +117,9 @@ const yarn4: Client = {
   }),
   // Its default is no node_modules folder at all.
   start: ['yarn', 'node', 'application.mjs'],
+  store: '.yarn/berry/cache',
   redirected: false,
+  foreignLockfile: 'replaces',
 };
 
 export const bun: Client = {
@@ -115,6 +134,7 @@ export const bun: Client = {
   }),
   start: plainNode,
   redirected: false,
+  foreignLockfile: 'follows',
   native: true,
 };
 
@@ -128,6 +148,7 @@ const deno: Client = {
   settings: npmSettings,
   start: plainNode,
   redirected: false,
+  foreignLockfile: 'follows',
   native: true,
 };
 
