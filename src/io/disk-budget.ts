@@ -1,14 +1,15 @@
 /**
  * Keeps a store of blobs within a number of bytes: before a blob is stored, those that were not used for the longest time
- * are removed. What is being read or written is never removed. A blob that is larger than the whole budget is let
- * through: it takes no room from the others, and goes as soon as it was read, or after a minute when nobody reads it.
+ * are removed. What is being read or written is never removed, nor what was opened or put a moment ago and is about to be
+ * read. A blob that is larger than the whole budget is let through: it takes no room from the others, and goes as soon as
+ * it was read or nobody is expected to.
  *
  * What lies in the store at its start is learned in the background; until then nothing is known to be too much.
  */
 import { UseOrder } from '../core/use-order.ts';
 
-/** How long a blob that is too large to be kept waits for its reader, ms. */
-const PASSING_MS = 60_000;
+/** How long a blob waits for its reader, ms: from the look at it to the first byte that is wanted. */
+const AWAITED_MS = 10_000;
 
 export type DiskBudgetOptions = {
   /** Bytes. */
@@ -23,8 +24,10 @@ export class DiskBudget {
   readonly #options: DiskBudgetOptions;
   readonly #order = new UseOrder();
   readonly #holds = new Map<string, number>();
-  /** Too large to be kept, and since when. */
-  readonly #passing = new Map<string, number>();
+  /** Until when somebody is expected to read a blob, unix ms. */
+  readonly #awaited = new Map<string, number>();
+  /** Too large to be kept. */
+  readonly #passing = new Set<string>();
   /** Removed while the start is still learning what is there; null afterwards. */
   #removedMeanwhile: Set<string> | null = new Set();
 
@@ -47,7 +50,7 @@ export class DiskBudget {
     this.#removedMeanwhile = null;
     const [kept, passing] = [there.filter((one) => this.#fits(one.size)), there.filter((one) => !this.#fits(one.size))];
     this.#order.addOlder(kept.map(({ key, size }) => [key, size]));
-    for (const { key } of passing) this.#passing.set(key, Number.NEGATIVE_INFINITY);
+    for (const { key } of passing) this.#passing.add(key);
     await this.#trim();
   }
 
@@ -55,10 +58,22 @@ export class DiskBudget {
     this.#order.use(key);
   }
 
+  /** Somebody is about to read it; `passed` says that this is over. */
+  expect(key: string): void {
+    this.#awaited.set(key, this.#options.now() + AWAITED_MS);
+  }
+
+  /** It has been read. */
+  async passed(key: string): Promise<void> {
+    this.#awaited.delete(key);
+    await this.#trim();
+  }
+
   removed(key: string): void {
     this.#removedMeanwhile?.add(key);
     this.#order.remove(key);
     this.#passing.delete(key);
+    this.#awaited.delete(key);
   }
 
   /** Keeps a blob from being removed until the returned function is called, once. */
@@ -71,7 +86,7 @@ export class DiskBudget {
   async admit(key: string, size: number): Promise<void> {
     this.#removedMeanwhile?.delete(key);
     if (this.#fits(size)) this.#order.add(key, size);
-    else this.#passing.set(key, this.#options.now());
+    else this.#passing.add(key);
     await this.#trim();
   }
 
@@ -80,11 +95,6 @@ export class DiskBudget {
     const before = this.#order.bytes;
     await this.#evictDownTo(Math.max(0, before - bytes));
     return this.#order.bytes < before;
-  }
-
-  /** A blob that was let through has been read. */
-  async passed(key: string): Promise<void> {
-    if (this.#passing.has(key) && !this.#holds.has(key)) await this.#evict(key);
   }
 
   #fits(size: number): boolean {
@@ -98,14 +108,19 @@ export class DiskBudget {
   }
 
   async #trim(): Promise<void> {
-    const forgotten = this.#options.now() - PASSING_MS;
-    for (const [key, since] of this.#passing) if (since <= forgotten) await this.passed(key);
+    const now = this.#options.now();
+    for (const [key, until] of this.#awaited) if (until <= now) this.#awaited.delete(key);
+    for (const key of this.#passing) if (this.#mayGo(key)) await this.#evict(key);
     await this.#evictDownTo(this.#options.bytesMax);
+  }
+
+  #mayGo(key: string): boolean {
+    return !this.#holds.has(key) && !((this.#awaited.get(key) ?? 0) > this.#options.now());
   }
 
   async #evictDownTo(bytes: number): Promise<void> {
     while (this.#order.bytes > bytes) {
-      const key = this.#order.oldest((one) => !this.#holds.has(one));
+      const key = this.#order.oldest((one) => this.#mayGo(one));
       if (key === null) return;
       await this.#evict(key);
     }

@@ -205,6 +205,7 @@ class FileBlobStore implements CacheBlobStore {
       }
       growing ??= await this.#begin(expected, options);
       const blob = growing.check();
+      this.#budget?.expect(formatBlobId(blob.id));
       await growing.keep();
       return blob;
     } finally {
@@ -223,6 +224,7 @@ class FileBlobStore implements CacheBlobStore {
     const facts = await factsOf(path);
     if (facts === null) return null;
     if (this.#budget !== null) this.#noteUse(path, facts.used);
+    this.#budget?.expect(key);
     if (facts.size <= SMALL_BYTES_MAX) return this.#readSmall(id, path);
     return { size: facts.size, body: this.#bodyOf(id, facts.size, rangeWithin(facts.size, range)) };
   }
