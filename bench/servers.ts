@@ -61,6 +61,15 @@ export async function startMirror(
   return mirror;
 }
 
+/** A mirror of our own that keeps an organisation's door, in front of `origin`. */
+export async function startDoor(work: string, origin: ServerProcess): Promise<ServerProcess> {
+  const port = await freePort();
+  const flags = ['--origin', origin.url, '--data', join(work, 'door'), '--log-level', 'error'];
+  const door = ['--door', `http://127.0.0.1:${port}`, '--freshness', '86400'];
+  const command = [node, program, 'mirror', ...flags, ...door, '--port', `${port}`, '--host', '127.0.0.1'];
+  return startAt(LOOPBACK, 'door', work, port, command, '/-/ping');
+}
+
 /** nginx with one worker, on a folder of files. */
 export async function startNginx(work: string, nginx: string, files: string): Promise<ServerProcess> {
   const port = await freePort();

@@ -8,6 +8,7 @@ import type { Tools } from './machine.ts';
 import {
   type Federation,
   prepareVerdaccio,
+  startDoor,
   startMirror,
   startNginx,
   startOrigin,
@@ -23,6 +24,8 @@ export type Stage = {
   readonly say: (line: string) => void;
   replay(): Promise<ServerProcess>;
   federation(): Promise<Federation>;
+  /** An organisation's own door, in front of the federation's origin. */
+  door(): Promise<ServerProcess>;
   /** Null where nginx is not there. Serves {@link nginxFiles}. */
   nginx(): Promise<ServerProcess | null>;
   readonly nginxFiles: string;
@@ -61,6 +64,7 @@ export async function openStage(quick: boolean, tools: Tools, say: (line: string
     await warmOrigin(origin.url);
     return { origin, mirror: await watched(startMirror(work, origin)) };
   });
+  const door = once(async () => watched(startDoor(work, (await federation()).origin)));
   const nginx = once(async () => (tools.nginx ? watched(startNginx(work, tools.nginx, nginxFiles)) : null));
   const verdaccio = once(async () => {
     await prepareVerdaccio(say);
@@ -71,7 +75,7 @@ export async function openStage(quick: boolean, tools: Tools, say: (line: string
     for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop())
       await cleanup().catch((error) => say(`${error}`));
   };
-  const shared = { quick, tools, work, say, nginxFiles, replay, federation, nginx, verdaccio };
+  const shared = { quick, tools, work, say, nginxFiles, replay, federation, door, nginx, verdaccio };
   const atEnd = (cleanup: () => Promise<unknown>) => void cleanups.push(cleanup);
   return { ...shared, running: () => Promise.all(measured), atEnd, close };
 }
