@@ -10,12 +10,10 @@
 import { setTimeout } from 'node:timers/promises';
 import { utf8 } from '../core/bytes.ts';
 import { ConflictError, MalformedError, NotFoundError, UpstreamError } from '../core/errors.ts';
-import { asReason } from '../core/fields.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { formatHead, formatVersionEntry } from '../core/head.ts';
 import type { Incident } from '../core/learn.ts';
 import { takeManifest } from '../core/manifest.ts';
-import { type Change, change, versionKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { createGate } from '../io/gate.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
@@ -25,9 +23,18 @@ import type { Upstream } from '../io/upstream.ts';
 import { type ComposedHead, composeHead } from './compose-head.ts';
 import type { Freshness } from './freshness.ts';
 import type { Incidents } from './incidents.ts';
+import {
+  entriesFor,
+  type Repinned,
+  type RepinOrder,
+  repinnedBy,
+  withdrawalsOf,
+  withdrawnIncident,
+} from './intake-entries.ts';
 import type { Journal, NewEntry } from './journal.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
+import { noteTarballUrls } from './tarball-urls.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
@@ -43,17 +50,14 @@ export type Intake = {
   repin(name: string, order: RepinOrder): Promise<void>;
 };
 
-/** `reason` is for everybody to read: it is journaled. */
-export type RepinOrder = { readonly version: string; readonly reason: string };
-
 /** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
 type Outcome = 'taken' | { readonly empty: string };
 
 const GONE = 'withdrawn by the upstream';
-/** Seconds within which every holder drops withdrawn bytes. */
-const WITHDRAW_DEADLINE_S = 3600;
 /** Blobs in one transaction, so that no write holds up others for long. */
 const PUT_BLOBS = 400;
+/** Versions that were learned alone and are asked for anew at one look at their package. */
+const ALONE_MAX = 20;
 /** Packuments that are split and composed at the same time; bounds memory. */
 const TAKING_MAX = 4;
 
@@ -96,22 +100,6 @@ export function createIntake(deps: {
     await keys.remember();
   }
 
-  /** By key. All of a package's in one question: one for each of ten thousand versions would hold up everybody. */
-  async function knownUrls(name: string, versions: readonly string[]): Promise<Map<string, string>> {
-    const [only] = versions.length === 1 ? versions : [];
-    const prefix = only === undefined ? versionPrefix(name) : versionKey(name, only);
-    return new Map((await metadata.scan('tarball-url', prefix)).map(({ key, row }) => [key, row.url]));
-  }
-
-  async function noteUrls(name: string, urls: ReadonlyMap<string, string>): Promise<void> {
-    const known = await knownUrls(name, [...urls.keys()]);
-    const changes: Change[] = [...urls]
-      .map(([version, url]) => ({ key: versionKey(name, version), url }))
-      .filter(({ key, url }) => known.get(key) !== url)
-      .map(({ key, url }) => change('tarball-url', key, { url }));
-    if (changes.length > 0) await metadata.write(changes);
-  }
-
   /** With an order the version is judged as if it were seen for the first time. */
   async function takeIn(view: PackageView, bytes: Uint8Array, order: RepinOrder | null = null): Promise<Outcome> {
     const rows = order ? new Map([...view.rows].filter(([version]) => version !== order.version)) : view.rows;
@@ -129,7 +117,7 @@ export function createIntake(deps: {
 
   async function publish(view: PackageView, taken: TakenPackument, repin: Repinned | null): Promise<void> {
     const composed = withSequence(await composeHead(taken, Math.max(view.seq, 1), blob), view);
-    await noteUrls(view.name, taken.urls);
+    await noteTarballUrls(metadata, view.name, taken.urls);
     if (composed) {
       const fresh = repin ? new Map(composed.blobs).set(repin.entry, repin.line) : composed.blobs;
       return commit(fresh, entriesFor(taken, composed, repin));
@@ -141,11 +129,7 @@ export function createIntake(deps: {
   async function follow(view: PackageView, { withdrawn }: TakenPackument): Promise<void> {
     const gone = withdrawn.filter(({ isGone }) => isGone).length;
     if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone });
-    await incidents.report(
-      withdrawn.map(({ version, reason }) => ({
-        ...{ kind: 'withdrawn' as const, subject: `${view.name}@${version}`, detail: reason },
-      })),
-    );
+    await incidents.report(withdrawn.map((one) => withdrawnIncident(view.name, one)));
   }
 
   /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
@@ -172,13 +156,39 @@ export function createIntake(deps: {
   async function withdraw({ name, order }: PackageView, reason: string): Promise<void> {
     if (reason === GONE) await withdrawals.admit(name, { versions: order.length, gone: 'all' });
     await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
-    await commit(new Map(), [
-      { kind: 'withdraw', name, version: '*', deadline: WITHDRAW_DEADLINE_S, reason: asReason(reason) },
-    ]);
+    await commit(new Map(), withdrawalsOf(name, [{ version: '*', reason }]));
   }
 
   async function unchanged(view: PackageView): Promise<void> {
     if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone: 0 });
+  }
+
+  /**
+   * Versions that were learned alone and that no packument shows: each has a document of its own, which is what was
+   * believed of it, and which a packument may lag behind.
+   */
+  async function followAlone(name: string): Promise<void> {
+    const learned = versionsLearnedAlone(await index.get(name)).slice(0, ALONE_MAX);
+    const missing = await Promise.all(learned.map((version) => isVersionMissing(name, version)));
+    const gone = learned.filter((_, at) => missing[at]);
+    if (gone.length === 0) return;
+    await alone(name, async (view) => {
+      const still = versionsLearnedAlone(view).filter((version) => gone.includes(version));
+      await withdrawals.admit(name, { versions: still.length, gone: still.length });
+      const withdrawn = still.map((version) => ({ version, reason: GONE }));
+      await incidents.report(withdrawn.map((one) => withdrawnIncident(name, one)));
+      await commit(new Map(), withdrawalsOf(name, withdrawn));
+    });
+  }
+
+  /** That it could not be asked is no reason to withdraw anything. */
+  async function isVersionMissing(name: string, version: string): Promise<boolean> {
+    try {
+      return (await upstream.manifest(name, version, deps.timeoutMs)).kind === 'missing';
+    } catch (error) {
+      if (error instanceof UpstreamError) return false;
+      throw error;
+    }
   }
 
   async function takeVersion(view: PackageView, version: string, bytes: Uint8Array): Promise<void> {
@@ -195,7 +205,7 @@ export function createIntake(deps: {
       if (!taken) return;
       const line = utf8(formatVersionEntry(taken.entry));
       const fresh = new Map([...taken.blobs, line].map((one) => [sha256Hex(one), one]));
-      await noteUrls(name, new Map(taken.url ? [[version, taken.url]] : []));
+      await noteTarballUrls(metadata, name, new Map(taken.url ? [[version, taken.url]] : []));
       await commit(fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
       if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
     } catch (error) {
@@ -213,6 +223,7 @@ export function createIntake(deps: {
       if (answer.kind === 'missing') return gone(name, null, GONE);
       if (answer.kind === 'not-modified') {
         await unchanged(view);
+        await followAlone(name);
         return freshness.checked(name, before ?? absentRow);
       }
       const body = sha256Hex(answer.bytes);
@@ -222,6 +233,7 @@ export function createIntake(deps: {
         const outcome = await taking(() => alone(name, (current) => takeIn(current, answer.bytes)));
         if (outcome !== 'taken') return gone(name, body, outcome.empty);
       }
+      await followAlone(name);
       await freshness.checked(name, { etag: answer.etag, lastModified: answer.lastModified, body, absent: false });
     },
 
@@ -247,35 +259,8 @@ const absentRow = { etag: null, lastModified: null, body: null, absent: true } a
 
 const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.size > 0;
 
-/** In this order: a head lists what was pinned anew before it. */
-function entriesFor(taken: TakenPackument, composed: ComposedHead, repin: Repinned | null): NewEntry[] {
-  const { name } = taken;
-  const withdrawals = taken.withdrawn.map(({ version, reason }) => ({
-    kind: 'withdraw' as const,
-    name,
-    version,
-    deadline: WITHDRAW_DEADLINE_S,
-    reason: asReason(reason),
-  }));
-  const repins = repin ? [{ kind: 'repin' as const, name, ...repin.order, entry: repin.entry }] : [];
-  return [...withdrawals, ...repins, { kind: 'learned', name, head: composed.hash }];
-}
-
-/** An order that can be carried out. `entry` is the SHA-256 of `line`, the version entry that counts from now on. */
-type Repinned = { readonly order: RepinOrder; readonly line: Uint8Array; readonly entry: string };
-
-function repinnedBy(order: RepinOrder, taken: TakenPackument, view: PackageView): Repinned {
-  const subject = `${view.name}@${order.version}`;
-  if (!view.rows.has(order.version)) throw new NotFoundError(`${subject} was never pinned here`);
-  const found = taken.entries.find(({ version }) => version === order.version);
-  if (!found) {
-    const held = taken.incidents.find((incident) => incident.subject === subject);
-    if (held) throw new ConflictError(`${subject} can't be pinned as the upstream shows it now: ${held.kind}`);
-    throw new NotFoundError(`the upstream shows no ${subject}`);
-  }
-  const line = utf8(formatVersionEntry(found));
-  return { order, line, entry: sha256Hex(line) };
-}
+const versionsLearnedAlone = ({ rows }: PackageView): string[] =>
+  [...rows].filter(([, row]) => row.state === 'learned').map(([version]) => version);
 
 /** Null if the head is the one that stands; otherwise with the next sequence number. */
 function withSequence(composed: ComposedHead, view: PackageView): ComposedHead | null {

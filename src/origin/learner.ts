@@ -9,7 +9,8 @@ import { namePattern } from '../core/package-name.ts';
 import type { VersionRow } from '../core/tables.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import type { Freshness } from './freshness.ts';
-import type { Intake, RepinOrder } from './intake.ts';
+import type { Intake } from './intake.ts';
+import type { RepinOrder } from './intake-entries.ts';
 import type { PackageIndex, PackageView } from './package-index.ts';
 
 /** A package as it stands; `stale` if the upstream could not be asked in time although it was due. */

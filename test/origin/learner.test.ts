@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import { parseEntry } from '../../src/core/entry.ts';
 import { madePackage } from '../support/made-package.ts';
 import { FRESHNESS_MS, type OriginCore, startOriginCore } from '../support/origin-core.ts';
@@ -128,6 +129,31 @@ test('a version that disappears is withdrawn, and comes back only as it was', as
   assert.deepEqual(await kinds(origin), ['learned', 'withdraw', 'learned']);
   assert.deepEqual(await incidentKinds(origin), ['withdrawn alpha@1.1.0']);
   origin.server.packages.restore('alpha', '1.1.0');
+  origin.pass(FRESHNESS_MS);
+  assert.deepEqual(Object.keys((await origin.packument('alpha')).versions), ['1.0.0', '1.1.0']);
+});
+
+test('a version that was learned alone is withdrawn when its upstream has it no more', async (t) => {
+  const origin = await startOriginCore(t);
+  origin.server.packages.put(madePackage('alpha', { '1.0.0': {}, '1.1.0': {} }));
+  assert.equal((await origin.learner.version('alpha', '1.1.0', NETWORK)).row.state, 'learned');
+  origin.server.packages.withdraw('alpha', '1.1.0');
+  origin.pass(FRESHNESS_MS);
+  await assert.rejects(origin.learner.version('alpha', '1.1.0', NETWORK), { status: 451 });
+  assert.deepEqual(await kinds(origin), ['learned-version', 'learned', 'withdraw']);
+});
+
+test('a version that was learned alone stays while the packument merely lags behind', async (t) => {
+  const origin = await startOriginCore(t);
+  origin.server.packages.put(madePackage('alpha', { '1.0.0': {}, '1.1.0': {} }));
+  const old = madePackage('alpha', { '1.0.0': {} }).packument;
+  origin.server.fault(/^\/alpha$/, () => gzipSync(JSON.stringify(old)));
+  await origin.learner.version('alpha', '1.1.0', NETWORK);
+  origin.pass(FRESHNESS_MS);
+  assert.deepEqual(Object.keys((await origin.packument('alpha')).versions), ['1.0.0']);
+  assert.equal((await origin.learner.version('alpha', '1.1.0', NETWORK)).row.state, 'learned');
+  origin.server.mend();
+  origin.server.packages.put(madePackage('alpha', { '1.0.0': { deprecated: 'use 1.1.0' }, '1.1.0': {} }));
   origin.pass(FRESHNESS_MS);
   assert.deepEqual(Object.keys((await origin.packument('alpha')).versions), ['1.0.0', '1.1.0']);
 });
