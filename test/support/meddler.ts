@@ -16,13 +16,21 @@ export interface Meddler {
   /** Breaks answers to requests that match, until `mend`. */
   fault(matches: (request: IncomingMessage) => boolean, fault: Fault): void;
   mend(): void;
+  /** Resolves when the next request that matches has come. */
+  next(matches: (request: IncomingMessage) => boolean): Promise<void>;
+  /** Refuses connections from now on, and drops those that are open. */
+  refuse(): Promise<void>;
+  /** Takes connections again, at the same port. */
+  accept(): Promise<void>;
 }
 
 /** Starts one on a free port of 127.0.0.1; it ends with the test. */
 export async function startMeddler(t: Pick<TestContext, 'after'>, target: string | null = null): Promise<Meddler> {
   const faults: { matches: (request: IncomingMessage) => boolean; fault: Fault }[] = [];
+  const waiting = new Set<(request: IncomingMessage) => void>();
   let meddled = 0;
   const server = createServer((incoming, response) => {
+    for (const look of waiting) look(incoming);
     if (meddler.target === null) return void response.destroy();
     const { method, headers, url: path } = incoming;
     const passed = request(meddler.target + path, { method: method ?? 'GET', headers, agent: false });
@@ -37,14 +45,34 @@ export async function startMeddler(t: Pick<TestContext, 'after'>, target: string
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   t.after(() => server.close().closeAllConnections());
+  const { port } = server.address() as AddressInfo;
   const meddler: Meddler = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${port}`,
     target,
     get meddled() {
       return meddled;
     },
     fault: (matches, fault) => faults.unshift({ matches, fault }),
     mend: () => faults.splice(0),
+    next: (matches) =>
+      new Promise((resolve) => {
+        const look = (request: IncomingMessage) => {
+          if (!matches(request)) return;
+          waiting.delete(look);
+          resolve();
+        };
+        waiting.add(look);
+      }),
+    refuse: async () => {
+      const closed = once(server, 'close');
+      server.close().closeAllConnections();
+      await closed;
+    },
+    accept: async () => {
+      const listening = once(server, 'listening');
+      server.listen(port, '127.0.0.1');
+      await listening;
+    },
   };
   return meddler;
 }

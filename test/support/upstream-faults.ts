@@ -1,16 +1,20 @@
 import type { ServerResponse } from 'node:http';
+import { gunzipSync, gzipSync } from 'node:zlib';
 
 /**
  * What goes wrong with an answer:
- * `silent` never comes, `error` is a 500, `unavailable` a 503, `truncated` ends in the middle of its stated length,
- * `endless` never ends, `html` is a captive portal's page with status 200, `corrupt` has one bit wrong;
+ * `silent` never comes, `missing` is a 404, `error` a 500, `unavailable` a 503, `truncated` ends in the middle of its stated length,
+ * `forged` has other code in the archive and ends one byte before
+ * its stated length, `endless` never ends, `html` is a captive portal's page with status 200, `corrupt` has one bit wrong;
  * `oversize` is announced with a terabyte; a function makes other bytes of the right ones, and may take its time.
  */
 export type Fault =
   | 'silent'
+  | 'missing'
   | 'error'
   | 'unavailable'
   | 'truncated'
+  | 'forged'
   | 'endless'
   | 'html'
   | 'corrupt'
@@ -35,6 +39,7 @@ export function send({ status, headers, body }: Answer, response: ServerResponse
 
 const faulty: Record<Extract<Fault, string>, (answer: Answer, response: ServerResponse) => void> = {
   silent: () => {},
+  missing: (_, response) => sendText(response, 404, 'not here'),
   error: (_, response) => sendText(response, 500, 'something broke'),
   unavailable: (_, response) => sendText(response, 503, 'try later'),
   html: (_, response) => sendText(response, 200, '<!doctype html><title>Please log in</title>'),
@@ -45,6 +50,13 @@ const faulty: Record<Extract<Fault, string>, (answer: Answer, response: ServerRe
   },
   oversize: ({ status, headers, body }, response) => {
     response.writeHead(status, { ...headers, 'content-length': 2 ** 40 }).write(body);
+  },
+  forged: ({ status, headers, body }, response) => {
+    const forged = gzipSync(
+      Buffer.from(gunzipSync(body).toString('latin1').replaceAll('exports', 'Exports'), 'latin1'),
+    );
+    response.writeHead(status, { ...headers, 'content-length': forged.length + 1 });
+    response.write(forged, () => response.destroy());
   },
   endless: ({ status, headers, body }, response) => {
     response.writeHead(status, headers);

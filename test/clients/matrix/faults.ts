@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { installed, installTwice, reasonToSkip } from '../../support/client-check.ts';
+import { livedThrough, mirrorFaults, ofAnyone, ofClients, rightFiles, told } from '../../support/client-faults.ts';
+import { everydayClients, furtherClients, npm12, pnpm12, yarn1 } from '../../support/client-table.ts';
+import { addHost, addMeddledHost, startCluster, untilHealthy } from '../../support/cluster.ts';
+import { seeded } from '../../support/seeded.ts';
+import { until } from '../../support/until.ts';
+
+const clients = [...everydayClients, ...furtherClients];
+const redirected = clients.filter((client) => client.redirected);
+const others = clients.filter((client) => !client.redirected);
+
+/** The rerun asks for the same again, which then comes from the origin; what it had not come to may be asked of the liar first. */
+const TRIES_MAX = 3;
+
+test('a mirror that lies to clients and spares probes: nothing wrong is installed, and a rerun goes well', async (t) => {
+  const cluster = await startCluster(t);
+  const liar = await addMeddledHost(t, cluster);
+  const { meddler } = liar;
+  await installed(t, yarn1, cluster.door.url);
+  for (const client of redirected) {
+    await t.test(client.label, { skip: reasonToSkip(client) }, async (t) => {
+      const right = await rightFiles(t, client, cluster);
+      for (const [name, fault] of Object.entries(await mirrorFaults())) {
+        await t.test(name, async (t) => {
+          t.after(() => meddler.mend());
+          const before = meddler.meddled;
+          meddler.fault(ofClients, fault);
+          t.diagnostic(told(await livedThrough(t, { client, fault: name, right }, cluster, TRIES_MAX)));
+          assert.ok(meddler.meddled > before, 'the client was sent to the liar');
+        });
+      }
+      await t.test('refused connections', async (t) => {
+        const refused = meddler.next(ofClients).then(() => meddler.refuse());
+        t.diagnostic(told(await livedThrough(t, { client, fault: 'refused', right }, cluster, TRIES_MAX)));
+        await refused;
+        await meddler.accept();
+        await untilHealthy(cluster, liar.id, true);
+      });
+    });
+  }
+  meddler.fault(ofClients, 'corrupt');
+  const before = meddler.meddled;
+  for (const client of others) {
+    await t.test(`${client.label} is not sent there`, { skip: reasonToSkip(client) }, async (t) => {
+      cluster.moveOn();
+      await installTwice(t, client, cluster.door.url);
+      assert.equal(meddler.meddled, before);
+    });
+  }
+});
+
+test('mirrors that treat probes like clients are out of the rotation within seconds', async (t) => {
+  const cluster = await startCluster(t);
+  await installed(t, yarn1, cluster.door.url);
+  const faults = Object.entries(await mirrorFaults());
+  const liars = await Promise.all([...faults, ['refused', null] as const].map(() => addMeddledHost(t, cluster)));
+  await addHost(t, cluster);
+  const started = performance.now();
+  const out = [...faults, ['refused', null] as const].map(async ([name, fault], number) => {
+    const { id, meddler } = liars[number] as (typeof liars)[number];
+    if (fault === null) await meddler.refuse();
+    else meddler.fault(ofAnyone, fault);
+    await untilHealthy(cluster, id, false);
+    t.diagnostic(`${name}: out after ${((performance.now() - started) / 1000).toFixed(1)} s`);
+  });
+  await Promise.all(out);
+  for (const client of [npm12, pnpm12]) {
+    await t.test(`${client.label} installs at once`, { skip: reasonToSkip(client) }, async (t) => {
+      const next = liars.map(({ meddler }) => meddler.next(ofClients));
+      cluster.moveOn();
+      await installTwice(t, client, cluster.door.url, { between: cluster.moveOn });
+      assert.equal(await Promise.race([...next, 'nobody was sent to a liar']), 'nobody was sent to a liar');
+    });
+  }
+});
+
+test('a mirror that is killed in mid-download: nothing wrong is installed, and a rerun goes well', async (t) => {
+  const cluster = await startCluster(t);
+  await installed(t, yarn1, cluster.door.url);
+  const [doomed] = await Promise.all([addHost(t, cluster), addHost(t, cluster)]);
+  const random = seeded(3);
+  for (const client of redirected) {
+    await t.test(client.label, { skip: reasonToSkip(client) }, async (t) => {
+      const right = await rightFiles(t, client, cluster);
+      const before = (await doomed.running.visits()).filter(ofClients).length;
+      const last = before + 1 + Math.floor(random() * 8);
+      const killed = until(`${last} visits`, async () => {
+        return (await doomed.running.visits()).filter(ofClients).length >= last;
+      }).then(() => doomed.running.kill());
+      t.diagnostic(told(await livedThrough(t, { client, fault: 'killed', right }, cluster, TRIES_MAX)));
+      await killed;
+      await doomed.restart();
+    });
+  }
+});
