@@ -43,11 +43,7 @@ it('a source killed in the middle of a body: the next one goes on, and the clien
   for (let got = 0; got < 19 * CHUNK_BYTES; got += parts.at(-1)?.length ?? 0) {
     parts.push((await reader?.read())?.value ?? assert.fail('the body ended'));
   }
-  assert.equal(
-    origin.asked.filter((line) => line.includes(`sha512/${sha512}`)).length,
-    1,
-    'only its measure was asked',
-  );
+  assert.ok(!origin.asked.some((line) => line.includes(`/blob/sha512/${sha512}`)));
   peer.kill();
   for (let next = await reader?.read(); next?.value; next = await reader?.read()) parts.push(next.value);
   assert.deepEqual(new Uint8Array(Buffer.concat(parts)), bytes);
