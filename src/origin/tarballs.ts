@@ -13,7 +13,7 @@ import { sha256Hex } from '../core/hash.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { Measured } from '../core/measured.ts';
-import { type MeasuredRow, versionKey } from '../core/tables.ts';
+import { type MeasuredRow, pinPrefix, versionKey } from '../core/tables.ts';
 import type { ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
@@ -38,8 +38,6 @@ export type Tarballs = {
    * @throws WithdrawnError, and as `fetch`
    */
   byHash(sha512: string): Promise<ReadableBlob | null>;
-  /** Notes that a client was just sent to a host for this tarball: the host may have to ask for it by its hash. */
-  sent(ref: TarballRef): void;
   /** What a tarball of the index was measured to be, by its sha512; null while it isn't. */
   measured(sha512: string): Promise<Measured | null>;
   /** Stored, or streaming in from the upstream. */
@@ -62,8 +60,8 @@ export type Tarballs = {
 const RECENT_MAX = 64;
 const RECENT_BYTES_MAX = 256 * 1024;
 const MEASURED_MAX = 100_000;
-/** Names under which clients were lately sent to hosts. */
-const SENT_MAX = 20_000;
+/** Versions with the same bytes that are looked at. */
+const SHARED_MAX = 1_000;
 
 export function createTarballs(deps: {
   metadata: MetadataStore;
@@ -77,10 +75,10 @@ export function createTarballs(deps: {
 }): Tarballs {
   const { metadata, blobs, store, journal, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
+  const measuring = new Map<string, Promise<void>>();
   const recent = new Map<string, RecentTarball>();
   // By pinned hash; the index itself keeps only the version that had a hash first.
-  const sent = new Map<string, TarballRef>();
-  // Hashes that are known to be measured, so that a hit needs no look at the table.
+  // Pins that are known to be measured, so that a hit needs no look at the table.
   const measured = new Set<string>();
 
   /** A local table: after a rebuild from the journal it fills again as packages are asked for. */
@@ -110,10 +108,17 @@ export function createTarballs(deps: {
     }
   }
 
-  async function measure(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
-    measured.add(stored.sha512);
-    if (measured.size > MEASURED_MAX) measured.clear();
-    if (await metadata.get('measured', formatPinned(pinned))) return;
+  /** One flight per pin: until it has landed, every hit on the tarball comes here. */
+  function measure(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
+    const key = formatPinned(pinned);
+    return oneFlight(measuring, key, async () => {
+      if (!(await metadata.get('measured', key))) await journalMeasured(pinned, stored);
+      measured.add(key);
+      if (measured.size > MEASURED_MAX) measured.clear();
+    });
+  }
+
+  async function journalMeasured(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
     const list = sha256Hex(stored.chunks);
     await blobs.putMany([{ id: { algorithm: 'sha256', hex: list }, bytes: stored.chunks }]);
     deps.step?.('tarball:chunks-stored');
@@ -123,7 +128,7 @@ export function createTarballs(deps: {
     deps.step?.('tarball:measured');
   }
 
-  /** For a tarball whose measuring a crash has prevented. */
+  /** For a tarball whose measuring a crash or a full disk has prevented. */
   async function measureStored(pinned: PinnedHash, sha512: string): Promise<void> {
     const id = { algorithm: 'sha512', hex: sha512 } as const;
     const [chunks, size] = [await store.chunks(id), await store.size(id)];
@@ -133,15 +138,6 @@ export function createTarballs(deps: {
   function reportWrongBytes({ name, version }: TarballRef, error: IntegrityError): Promise<void> {
     const detail = `the upstream sent bytes with ${error.actual} where ${error.expected} is pinned; nothing was stored`;
     return incidents.report([{ kind: 'wrong-bytes', subject: `${name}@${version}`, detail }]);
-  }
-
-  function fly(ref: TarballRef): Promise<string> {
-    const key = formatPinned(ref.pinned);
-    const running = flights.get(key);
-    if (running) return running;
-    const flight = download(ref).finally(() => flights.delete(key));
-    flights.set(key, flight);
-    return flight;
   }
 
   async function remember(sha512: string, { name, version }: TarballRef): Promise<void> {
@@ -162,24 +158,27 @@ export function createTarballs(deps: {
     sha512 !== null && store.has({ algorithm: 'sha512', hex: sha512 });
 
   async function find(sha512: string): Promise<TarballRef | null> {
-    const direct = await metadata.get('pinned', `sha512:${sha512}`);
-    if (direct) return { pinned: { algorithm: 'sha512', hex: sha512 }, ...direct };
+    const own = await versionWith({ algorithm: 'sha512', hex: sha512 });
+    if (own) return own;
     const content = await metadata.get('content', sha512);
-    const weaker = content && (await metadata.get('pinned', content.pinned));
-    return content && weaker ? { pinned: parsePinned(content.pinned), ...weaker } : null;
+    return content && versionWith(parsePinned(content.pinned));
   }
 
   /**
-   * The version by which a tarball is given out. One that is withdrawn must not take with it another that has the same
-   * bytes: else whoever publishes a copy of a package and withdraws it would withdraw the package.
+   * A version that pins the hash; a withdrawn one only if there is no other: else whoever publishes a copy of a package
+   * and withdraws it would withdraw the package.
    */
-  async function servable(ref: TarballRef, sha512: string): Promise<TarballRef> {
+  async function versionWith(pinned: PinnedHash): Promise<TarballRef | null> {
+    const rows = await metadata.scan('pinned', pinPrefix(formatPinned(pinned)), { limit: SHARED_MAX });
+    const refs = rows.map(({ row }) => ({ pinned, ...row }));
+    for (const ref of refs) if ((await rowOf(ref))?.state !== 'withdrawn') return ref;
+    return refs[0] ?? null;
+  }
+
+  /** @throws WithdrawnError */
+  async function refuseWithdrawn(ref: TarballRef, sha512: string): Promise<void> {
     const row = await rowOf(ref);
-    if (row?.state !== 'withdrawn') return ref;
-    const pinned = formatPinned(ref.pinned);
-    const other = sent.get(pinned);
-    const otherRow = other && (await rowOf(other));
-    if (other && otherRow?.pinned === pinned && otherRow.state !== 'withdrawn') return other;
+    if (row?.state !== 'withdrawn') return;
     // No host can get it any more, so none is to be judged by it.
     recent.delete(sha512);
     throw new WithdrawnError({ subject: `${ref.name}@${ref.version}`, reason: row.reason });
@@ -190,8 +189,9 @@ export function createTarballs(deps: {
   async function fetch(ref: TarballRef): Promise<string> {
     const known = await sha512Of(ref.pinned);
     const stored = known !== null && (await isStored(known));
-    const sha512 = stored ? known : await fly(ref);
-    if (stored && !measured.has(known)) await measureStored(ref.pinned, known);
+    const key = formatPinned(ref.pinned);
+    const sha512 = stored ? known : await oneFlight(flights, key, () => download(ref));
+    if (stored && !measured.has(key)) await measureStored(ref.pinned, known);
     await remember(sha512, ref);
     return sha512;
   }
@@ -202,18 +202,13 @@ export function createTarballs(deps: {
     async byHash(sha512) {
       const ref = await find(sha512);
       if (!ref) return null;
-      await fetch(await servable(ref, sha512));
+      await refuseWithdrawn(ref, sha512);
+      await fetch(ref);
       const id = { algorithm: 'sha512', hex: sha512 } as const;
       const size = await store.size(id);
       return size === null
         ? null
         : { size, open: async (range) => (await store.open(id, range))?.body ?? goneWhileServed(sha512) };
-    },
-    sent(ref) {
-      const key = formatPinned(ref.pinned);
-      sent.delete(key);
-      sent.set(key, ref);
-      if (sent.size > SENT_MAX) sent.delete(sent.keys().next().value as string);
     },
     async measured(sha512) {
       const ref = await find(sha512);
@@ -231,9 +226,18 @@ export function createTarballs(deps: {
       return all[Math.floor(deps.random() * all.length)] ?? null;
     },
     async idle() {
-      await Promise.allSettled(flights.values());
+      await Promise.allSettled([...flights.values(), ...measuring.values()]);
     },
   };
+}
+
+/** The flight that is under way for the key, or a new one. */
+function oneFlight<T>(flights: Map<string, Promise<T>>, key: string, task: () => Promise<T>): Promise<T> {
+  const running = flights.get(key);
+  if (running) return running;
+  const flight = task().finally(() => flights.delete(key));
+  flights.set(key, flight);
+  return flight;
 }
 
 /** Removed between the look at it and the reading of it. */
