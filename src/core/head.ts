@@ -3,7 +3,7 @@
  * All three have one form in bytes per value; formatting and parsing are inverse.
  */
 
-import { concat, text, toHex, utf8 } from './bytes.ts';
+import { utf8 } from './bytes.ts';
 import { MalformedError, quote } from './errors.ts';
 import {
   type Field,
@@ -24,7 +24,6 @@ import {
 } from './fields.ts';
 import type { PinnedHash } from './integrity.ts';
 import { HEAD_BYTES_MAX, HEAD_PAGES_MAX, PAGE_BYTES_MAX, PAGE_ENTRIES } from './limits.ts';
-import { leafHash, rootHash } from './merkle.ts';
 
 /** One version in the index. Hashes are sha256 in hex. */
 export type VersionEntry = {
@@ -183,13 +182,6 @@ function readLine(format: string, text: string, line: number): VersionEntry {
   return Object.fromEntries(LINE_NAMES.map(read)) as VersionEntry;
 }
 
-/** Page blobs of these lines: {@link PAGE_ENTRIES} in each but the last. No lines, no pages. */
-export function paginate(lines: readonly string[]): Uint8Array[] {
-  const count = Math.ceil(lines.length / PAGE_ENTRIES);
-  const page = (at: number) => utf8(lines.slice(at * PAGE_ENTRIES, (at + 1) * PAGE_ENTRIES).join(''));
-  return Array.from({ length: count }, (_, at) => page(at));
-}
-
 /** @throws MalformedError unless the page holds 1 to {@link PAGE_ENTRIES} version entries */
 export function parsePage(bytes: Uint8Array): VersionEntry[] {
   const lines = linesOf('page', bytes, PAGE_BYTES_MAX);
@@ -197,29 +189,4 @@ export function parsePage(bytes: Uint8Array): VersionEntry[] {
     throw new MalformedError('page', `${lines.length} version entries, expected 1 to ${PAGE_ENTRIES}`);
   }
   return lines.map((line, at) => readLine('page', line, at + 1));
-}
-
-/** RFC 6962 root over version entries' lines (with their line feeds), as the head's `versions` line has it. */
-export function versionsRoot(lines: readonly string[]): string {
-  return toHex(rootHash(lines.map((line) => leafHash(utf8(line)))));
-}
-
-/**
- * All version entries of a head, checked against it: full pages, count, root, and no version twice.
- * @param pages the page blobs that the head names, in order
- * @throws MalformedError if they are not what the head says
- */
-export function openPages(head: Head, pages: readonly Uint8Array[]): VersionEntry[] {
-  const parsed = pages.map(parsePage);
-  const short = parsed.slice(0, -1).findIndex((page) => page.length < PAGE_ENTRIES);
-  if (short >= 0) throw new MalformedError('page', `page ${short + 1} of ${head.name} is not full, but not the last`);
-  const entries = parsed.flat();
-  const lines = text(concat(pages)).split(/(?<=\n)/);
-  const found = { count: entries.length, root: versionsRoot(entries.length === 0 ? [] : lines) };
-  if (found.count !== head.versions.count || found.root !== head.versions.root) {
-    const told = `${head.versions.count} version entries with root ${head.versions.root}`;
-    throw new MalformedError('page', `${head.name} has ${told}, the pages hold ${found.count} with root ${found.root}`);
-  }
-  if (new Set(entries.map((entry) => entry.version)).size === entries.length) return entries;
-  throw new MalformedError('page', `a version of ${head.name} is listed twice`);
 }

@@ -11,10 +11,11 @@ import { chunkCount, chunkRoot } from './chunks.ts';
 import { parseEntry } from './entry.ts';
 import { MalformedError } from './errors.ts';
 import { entryOfRow, foldEntries } from './fold.ts';
-import { type Head, openPages, parseHead, type VersionEntry } from './head.ts';
+import { type Head, parseHead, type VersionEntry } from './head.ts';
 import { formatPinned, pinnedHashOf } from './integrity.ts';
 import { abbreviate } from './manifest.ts';
 import { MemoryTables } from './memory-tables.ts';
+import { openPages } from './pages.ts';
 import { DERIVED_TABLES, KEY_SEPARATOR, type TableName, type Tables } from './tables.ts';
 import { type Check, Tally } from './verify-report.ts';
 

@@ -14,11 +14,12 @@ import { constants, createBrotliCompress, createGunzip, createGzip, createZstdCo
 import { type FormKind, formParts } from '../core/assembly.ts';
 import { concat, equal, text, utf8 } from '../core/bytes.ts';
 import { sha256, sha256Hex } from '../core/hash.ts';
-import { type Head, openPages } from '../core/head.ts';
+import type { Head } from '../core/head.ts';
+import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { tempPathFor } from '../io/durable-file.ts';
 import { storedBlob } from '../io/stored-blob.ts';
-import { Turn } from '../io/turn.ts';
+import { inTurns, Turn } from '../io/turn.ts';
 
 /** Content codings that forms are kept in, the one that is best to send first. */
 export const FORM_CODINGS = ['zstd', 'br', 'gzip'] as const;
@@ -148,7 +149,7 @@ async function save(path: string, form: string, bytes: Uint8Array): Promise<void
 async function* formBytes(kind: FormKind, head: Head, base: string, blobs: BlobStore): AsyncGenerator<Uint8Array> {
   const turn = new Turn();
   const read = (hex: string) => storedBlob(blobs, hex, head.name);
-  const entries = openPages(head, await Promise.all(head.pages.map(read)));
+  const entries = await inTurns(readPages(head, await Promise.all(head.pages.map(read))), turn);
   const parts = { name: head.name, tags: await read(head.tags), top: await read(head.top), entries };
   for (const part of formParts(kind, parts, base)) {
     if (turn.isSpent()) await turn.give();

@@ -7,13 +7,14 @@
 
 import { IntegrityError, UpstreamError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
-import { type Head, openPages, parseHead, type VersionEntry } from '../core/head.ts';
+import { type Head, parseHead, type VersionEntry } from '../core/head.ts';
 import { HEAD_BYTES_MAX, MANIFEST_BYTES_MAX, PACKUMENT_BYTES_MAX, PAGE_BYTES_MAX } from '../core/limits.ts';
 import { takeManifest } from '../core/manifest.ts';
 import { splitPackument } from '../core/packument-split.ts';
+import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
-import { Turn } from '../io/turn.ts';
+import { inTurns, Turn } from '../io/turn.ts';
 
 export type HeadFetcher = {
   /**
@@ -108,7 +109,7 @@ export function createHeadFetcher(deps: {
         obtainBlob(head.top, PACKUMENT_BYTES_MAX),
         ...head.pages.map((page) => obtainBlob(page, PAGE_BYTES_MAX)),
       ]);
-      const entries = openPages(head, pages);
+      const entries = await inTurns(readPages(head, pages));
       const missing = await missingOf(entries);
       const versions =
         missing.length > SINGLE_MAX

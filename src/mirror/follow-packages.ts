@@ -7,14 +7,16 @@
  */
 import { text } from '../core/bytes.ts';
 import { FederationError, NotFoundError, UpstreamError, WithdrawnError } from '../core/errors.ts';
-import { type Head, openPages, parseHead, type VersionEntry } from '../core/head.ts';
+import { type Head, parseHead, type VersionEntry } from '../core/head.ts';
 import { canonicalFile } from '../core/manifest.ts';
+import { readPages } from '../core/pages.ts';
 import { change, type FollowedRow } from '../core/tables.ts';
 import { HEAD_HEADER } from '../door/answers.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import type { DoorStores } from '../io/stores.ts';
+import { inTurns } from '../io/turn.ts';
 import type { HeadFetcher } from './fetch-head.ts';
 
 /** A package as this door shows it. */
@@ -113,7 +115,7 @@ export function followPackages(deps: {
     if (known) return known;
     const read = (hex: string) => storedBlob(blobs, hex, `head ${hash}`);
     const head = parseHead(await read(hash));
-    const entries = openPages(head, await Promise.all(head.pages.map(read)));
+    const entries = await inTurns(readPages(head, await Promise.all(head.pages.map(read))));
     const tags = JSON.parse(text(await read(head.tags))) as Record<string, string>;
     const byVersion = new Map(entries.map((entry) => [entry.version, entry]));
     const shown = { head, hash, tags, entries: byVersion, files: filesOf(head.name, entries) };

@@ -4,8 +4,9 @@
 import { createHash } from 'node:crypto';
 import { type FormKind, formParts } from '../core/assembly.ts';
 import { sha256Hex } from '../core/hash.ts';
-import { formatHead, formatVersionEntry, type Head, paginate, versionsRoot } from '../core/head.ts';
-import { Turn } from '../io/turn.ts';
+import { formatHead, type Head } from '../core/head.ts';
+import { formatPages } from '../core/pages.ts';
+import { inTurns, Turn } from '../io/turn.ts';
 import type { TakenPackument } from './take-packument.ts';
 
 /** A head with all blobs that it names and that are not stored yet, by SHA-256; its own bytes are among them. */
@@ -26,15 +27,15 @@ export async function composeHead(
     blobs.set(hash, bytes);
     return hash;
   };
-  const lines = taken.entries.map(formatVersionEntry);
+  const { count, root, pages } = await inTurns(formatPages(taken.entries));
   const head: Head = {
     name: taken.name,
     seq,
     assembly: 'assembly/1',
     tags: add(taken.tags),
     top: add(taken.top),
-    versions: { count: lines.length, root: versionsRoot(lines) },
-    pages: paginate(lines).map(add),
+    versions: { count, root },
+    pages: pages.map(add),
     full: await digestForm('full', taken, (hash) => read(hash, blobs, blob)),
     abbreviated: await digestForm('abbreviated', taken, (hash) => read(hash, blobs, blob)),
   };

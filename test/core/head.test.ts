@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { concat, utf8 } from '../../src/core/bytes.ts';
+import { concat, toHex, utf8 } from '../../src/core/bytes.ts';
 import { MalformedError } from '../../src/core/errors.ts';
 import { sha256Hex } from '../../src/core/hash.ts';
 import {
   formatHead,
   formatVersionEntry,
   type Head,
-  openPages,
-  paginate,
   parseHead,
   parsePage,
   parseVersionEntry,
   type VersionEntry,
-  versionsRoot,
 } from '../../src/core/head.ts';
+import { leafHash, rootHash } from '../../src/core/merkle.ts';
+import { formatPages, openPages, readPages } from '../../src/core/pages.ts';
+import { finish } from '../../src/core/steps.ts';
 import { anyHead, anyVersionEntry } from '../support/index-records.ts';
 import { assertOneForm } from '../support/one-form.ts';
 import { protocolBlob, protocolExample } from '../support/protocol-examples.ts';
@@ -71,6 +71,9 @@ const entryOf = (at: number): VersionEntry => ({
   abbreviatedCut: at,
   pinned: { algorithm: 'sha1', hex: 'c'.repeat(40) },
 });
+const paginate = (lines: readonly string[]) => finish(formatPages(lines.map(parseVersionEntry))).pages;
+/** Over all lines at once, as docs/protocol.md has it. */
+const versionsRoot = (lines: readonly string[]) => toHex(rootHash(lines.map((line) => leafHash(utf8(line)))));
 const linesOf = (size: number) => Array.from({ length: size }, (_, at) => formatVersionEntry(entryOf(at)));
 const headOf = (lines: string[]): Head => ({
   ...head,
@@ -99,6 +102,23 @@ for (const [size, pages] of [
     );
   });
 }
+
+test('the root of pages is that of all their lines, around each border between pages', () => {
+  const entries = Array.from({ length: 1_300 }, (_, at) => entryOf(at));
+  const lines = entries.map(formatVersionEntry);
+  const borders = [0, 256, 512, 768, 1_024, 1_280].flatMap((size) => [-2, -1, 0, 1, 2, 3].map((by) => size + by));
+  for (const size of borders.filter((at) => at >= 0)) {
+    const { count, root } = finish(formatPages(entries.slice(0, size)));
+    assert.deepEqual({ count, root }, { count: size, root: versionsRoot(lines.slice(0, size)) });
+  }
+});
+
+test('pages are made and read a step at a time', () => {
+  const entries = Array.from({ length: 600 }, (_, at) => entryOf(at));
+  const blobs = paginate(entries.map(formatVersionEntry));
+  assert.equal([...formatPages(entries)].length, 3);
+  assert.equal([...readPages(headOf(entries.map(formatVersionEntry)), blobs)].length, 3);
+});
 
 test('a new version leaves all pages but the last as they are', () => {
   const [before, after] = [paginate(linesOf(600)), paginate(linesOf(601))];

@@ -5,14 +5,7 @@ import { equal, fromHex, text, utf8 } from '../../src/core/bytes.ts';
 import { makeDoor } from '../../src/core/door.ts';
 import { formatEntry, parseEntry } from '../../src/core/entry.ts';
 import { asReason, reasonField } from '../../src/core/fields.ts';
-import {
-  formatHead,
-  formatVersionEntry,
-  paginate,
-  parseHead,
-  parsePage,
-  parseVersionEntry,
-} from '../../src/core/head.ts';
+import { formatHead, formatVersionEntry, parseHead, parsePage, parseVersionEntry } from '../../src/core/head.ts';
 import { formatHostsList, type HostsList, openHostsList, parseHostsList } from '../../src/core/hosts-list.ts';
 import { formatPinned, parsePinned } from '../../src/core/integrity.ts';
 import { formatKeysNoteText, openKeysNote, parseKeysNoteText } from '../../src/core/keys-note.ts';
@@ -82,7 +75,7 @@ export const INDEX_TARGETS: readonly Target[] = [
   },
   {
     name: 'page',
-    valid: lines.map((some) => paginate(some)[0] as Uint8Array),
+    valid: lines.map((some) => utf8(some.join(''))),
     read: onlyForm(parsePage, (entries) => utf8(entries.map(formatVersionEntry).join(''))),
     tokens: ['.tgz', 'sha1:', 'sha512:'],
   },
