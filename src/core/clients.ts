@@ -113,7 +113,7 @@ export const CLIENTS: readonly Client[] = [
     verifies: 'unknown',
     onBadBody: 'cut',
     metadata: 'not measured',
-    lockfile: 'not measured',
+    lockfile: 'door',
   },
   UNKNOWN,
 ];
