@@ -19,7 +19,7 @@ import type {
   StreamedBlob,
 } from './blob-store.ts';
 import { HotBlobs } from './hot-blobs.ts';
-import { openDatabase, type SqliteWriter, type Step } from './sqlite-writer.ts';
+import { type OnBroken, openDatabase, type SqliteWriter, type Step } from './sqlite-writer.ts';
 import { Turn } from './turn.ts';
 
 /** `id` is the digest: 32 bytes for a sha256, 64 for a sha512. What rotted moves to `quarantine`. */
@@ -43,13 +43,14 @@ const HOT_BLOB_BYTES_MAX = 1024 * 1024;
 export type SqliteBlobStoreOptions = {
   /** Memory for blobs that were used lately, in bytes. Default 16 MiB. */
   readonly hotBytesMax?: number;
+  readonly onBroken?: OnBroken;
 };
 
 /** Opens the store in `file`, or makes an empty one. */
 export function openSqliteBlobStore(file: string, options: SqliteBlobStoreOptions = {}): Promise<BlobStore> {
   const data = { file, schema: SCHEMA, statements: STATEMENTS };
-  const hotBytesMax = options.hotBytesMax ?? HOT_BYTES_DEFAULT;
-  return openDatabase(data, (writer, reader) => new SqliteBlobStore(file, writer, reader, hotBytesMax));
+  const { hotBytesMax = HOT_BYTES_DEFAULT, onBroken } = options;
+  return openDatabase(data, (writer, reader) => new SqliteBlobStore(file, writer, reader, hotBytesMax), onBroken);
 }
 
 class SqliteBlobStore implements BlobStore {

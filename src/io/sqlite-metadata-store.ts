@@ -11,7 +11,7 @@ import { ConflictError } from '../core/errors.ts';
 import { type Change, DERIVED_TABLES, type TableName, type Tables } from '../core/tables.ts';
 import type { Keyed, MetadataStore, ScanOptions } from './metadata-store.ts';
 import { Serial } from './serial.ts';
-import { openDatabase, type SqliteWriter, type Step } from './sqlite-writer.ts';
+import { type OnBroken, openDatabase, type SqliteWriter, type Step } from './sqlite-writer.ts';
 import { Turn } from './turn.ts';
 
 const SCHEMA = `
@@ -43,9 +43,9 @@ const STATEMENTS = [
 ];
 
 /** Opens the store in `file`, or makes an empty one. */
-export function openSqliteMetadataStore(file: string): Promise<MetadataStore> {
+export function openSqliteMetadataStore(file: string, onBroken?: OnBroken): Promise<MetadataStore> {
   const data = { file, schema: SCHEMA, statements: STATEMENTS };
-  return openDatabase(data, (writer, reader) => new SqliteMetadataStore(writer, reader));
+  return openDatabase(data, (writer, reader) => new SqliteMetadataStore(writer, reader), onBroken);
 }
 
 class SqliteMetadataStore implements MetadataStore {

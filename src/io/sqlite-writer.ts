@@ -5,7 +5,7 @@
  */
 
 import { once } from 'node:events';
-import { extname } from 'node:path';
+import { basename, extname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
 import { StorageFullError } from '../core/errors.ts';
@@ -16,6 +16,9 @@ import { Turn } from './turn.ts';
 export type Step = readonly [statement: number, ...values: (string | number | Uint8Array)[]];
 
 export type WriterData = { readonly file: string; readonly schema: string; readonly statements: readonly string[] };
+
+/** Told once that an open database can't be written any more, until it is opened anew. */
+export type OnBroken = (error: Error) => void;
 
 /** What the threads say to each other. A transaction may come in several parts; only the last has an `end`. */
 export type Request =
@@ -32,14 +35,16 @@ export class SqliteWriter {
   readonly #transactions = new Serial();
   readonly #turn = new Turn();
   #settle: { resolve: () => void; reject: (error: unknown) => void } | null = null;
-  #broken: unknown = null;
+  #broken: Error | null = null;
+  /** What to do when the thread dies; null while that is an open or a close, whose callers learn of it. */
+  #onBroken: OnBroken | null = null;
 
   private constructor(file: string, worker: Worker) {
     this.#file = file;
     this.#worker = worker;
     worker.on('message', (reply: Reply) => this.#receive(reply));
     worker.on('error', (error) => this.#break(error));
-    worker.on('exit', () => this.#break(new Error(`${file} is closed`)));
+    worker.on('exit', (code) => this.#break(new Error(`its thread has ended with code ${code}`)));
   }
 
   /**
@@ -48,11 +53,12 @@ export class SqliteWriter {
    * @param schema makes what is missing and leaves alone what is there
    * @throws StorageFullError
    */
-  static async open(data: WriterData): Promise<SqliteWriter> {
+  static async open(data: WriterData, onBroken: OnBroken = () => undefined): Promise<SqliteWriter> {
     // The thread's source lies beside this one: .ts in a checkout, .js when built.
     const source = new URL(`./sqlite-worker${extname(import.meta.filename)}`, import.meta.url);
     const writer = new SqliteWriter(data.file, new Worker(source, { workerData: data, execArgv: [] }));
     await writer.#answer();
+    writer.#onBroken = onBroken;
     return writer;
   }
 
@@ -70,6 +76,7 @@ export class SqliteWriter {
   async close(): Promise<void> {
     await this.#transactions.idle();
     if (this.#broken !== null) return;
+    this.#onBroken = null;
     const exit = once(this.#worker, 'exit');
     this.#worker.ref();
     this.#worker.postMessage({ close: true } satisfies Request);
@@ -133,9 +140,18 @@ export class SqliteWriter {
     return new StorageFullError(`can't write ${this.#file}: the disk is full; free some space and try again`);
   }
 
+  /** Without the folder's name: health tells it to everyone. */
+  #brokenBy(error: { message: string; errcode: number | null }): Error {
+    if (this.#onBroken === null) return this.#errorOf(error);
+    const what = `${basename(this.#file)} can't be written any more`;
+    return new Error(`${what}: ${error.message}; restart this server`, { cause: error });
+  }
+
   #break(error: unknown): void {
-    this.#broken ??= this.#errorOf(error as { message: string; errcode: number | null });
+    if (this.#broken !== null) return;
+    this.#broken = this.#brokenBy(error as { message: string; errcode: number | null });
     this.#settle?.reject(this.#broken);
+    this.#onBroken?.(this.#broken);
   }
 }
 
@@ -147,8 +163,9 @@ export class SqliteWriter {
 export async function openDatabase<T>(
   data: WriterData,
   make: (writer: SqliteWriter, reader: DatabaseSync) => T,
+  onBroken?: OnBroken,
 ): Promise<T> {
-  const writer = await SqliteWriter.open(data);
+  const writer = await SqliteWriter.open(data, onBroken);
   let reader: DatabaseSync | null = null;
   try {
     reader = openReader(data.file);

@@ -18,29 +18,34 @@ import { type FileBlobStoreOptions, openFileBlobStore } from './file-blob-store.
 import type { MetadataStore } from './metadata-store.ts';
 import { openSqliteBlobStore } from './sqlite-blob-store.ts';
 import { openSqliteMetadataStore } from './sqlite-metadata-store.ts';
+import type { OnBroken } from './sqlite-writer.ts';
 
-export type OriginStores = {
+/** Stores that were opened together. */
+type Opened = {
+  /** Why one of them can't be written any more, which only a restart mends; null while all is well. */
+  failure(): Error | null;
+  close(): Promise<void>;
+};
+
+export type OriginStores = Opened & {
   readonly metadata: MetadataStore;
   readonly blobs: BlobStore;
   readonly tarballs: CacheBlobStore;
-  close(): Promise<void>;
 };
 
 /** `door`: what it keeps of packages; null for a mirror without a door. */
-export type MirrorStores = {
+export type MirrorStores = Opened & {
   readonly blobs: CacheBlobStore;
   readonly door: DoorStores | null;
-  close(): Promise<void>;
 };
 
-/** How what can be fetched again is kept. */
-export type CacheOptions = Pick<FileBlobStoreOptions, 'bytesMax' | 'note' | 'now'>;
+/** How what can be fetched again is kept, and who is told of a database that broke. */
+export type StoreOptions = Pick<FileBlobStoreOptions, 'bytesMax' | 'note' | 'now'> & { readonly onBroken?: OnBroken };
 
 /** What a mirror with a door keeps of packages. */
-export type DoorStores = {
+export type DoorStores = Opened & {
   readonly metadata: MetadataStore;
   readonly blobs: BlobStore;
-  close(): Promise<void>;
 };
 
 const DOOR_INDEX = 'index.sqlite';
@@ -49,22 +54,22 @@ const DOOR_INDEX = 'index.sqlite';
 export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
 
 /** Opens or makes an origin's stores: all, or, if any can't be opened, none. The caller owns the folder. */
-export function openOriginStores(dir: string, cache: CacheOptions = {}): Promise<OriginStores> {
-  return openTogether(async (keep) => {
+export function openOriginStores(dir: string, options: StoreOptions = {}): Promise<OriginStores> {
+  return openTogether(options.onBroken, async (keep, onBroken) => {
     await makeFolder(join(dir, 'cache', 'tarballs'));
-    const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite')));
-    const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite')));
-    const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs'), cache));
+    const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite'), onBroken));
+    const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite'), { onBroken }));
+    const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs'), options));
     return { metadata, blobs, tarballs };
   });
 }
 
 /** Opens or makes what a mirror with a door keeps of packages: both stores, or neither. The caller owns the folder. */
-function openDoorStores(dir: string): Promise<DoorStores> {
-  return openTogether(async (keep) => {
+function openDoorStores(dir: string, told: OnBroken): Promise<DoorStores> {
+  return openTogether(told, async (keep, onBroken) => {
     await makeFolder(formsFolder(dir));
-    const metadata = keep(await openSqliteMetadataStore(join(dir, DOOR_INDEX)));
-    const blobs = keep(await openSqliteBlobStore(join(dir, 'index-blobs.sqlite')));
+    const metadata = keep(await openSqliteMetadataStore(join(dir, DOOR_INDEX), onBroken));
+    const blobs = keep(await openSqliteBlobStore(join(dir, 'index-blobs.sqlite'), { onBroken }));
     return { metadata, blobs };
   });
 }
@@ -72,18 +77,24 @@ function openDoorStores(dir: string): Promise<DoorStores> {
 type Closable = { close(): Promise<void> };
 
 async function openTogether<T extends object>(
-  open: (keep: <S extends Closable>(store: S) => S) => Promise<T>,
-): Promise<T & Closable> {
+  told: OnBroken | undefined,
+  open: (keep: <S extends Closable>(store: S) => S, onBroken: OnBroken) => Promise<T>,
+): Promise<T & Opened> {
   const opened: Closable[] = [];
+  let failure: Error | null = null;
+  const onBroken: OnBroken = (error) => {
+    failure ??= error;
+    told?.(error);
+  };
   const close = async (): Promise<void> => {
     await Promise.all(opened.map((store) => store.close()));
   };
   try {
-    const stores = await open((store) => {
+    const keep = <S extends Closable>(store: S): S => {
       opened.push(store);
       return store;
-    });
-    return { ...stores, close };
+    };
+    return { ...(await open(keep, onBroken)), failure: () => failure, close };
   } catch (error) {
     await close();
     throw error;
@@ -94,10 +105,10 @@ async function openTogether<T extends object>(
  * Opens or makes a mirror's stores: all, or none. The caller owns the folder (io/data-dir.ts).
  * @param withDoor false still opens what a mirror that once had a door has kept
  */
-export function openMirrorStores(dir: string, withDoor = false, cache: CacheOptions = {}): Promise<MirrorStores> {
-  return openTogether(async (keep) => {
-    const blobs = keep(await openFileBlobStore(join(dir, 'blobs'), cache));
+export function openMirrorStores(dir: string, withDoor = false, options: StoreOptions = {}): Promise<MirrorStores> {
+  return openTogether(options.onBroken, async (keep, onBroken) => {
+    const blobs = keep(await openFileBlobStore(join(dir, 'blobs'), options));
     const hasDoor = withDoor || existsSync(join(dir, DOOR_INDEX));
-    return { blobs, door: hasDoor ? keep(await openDoorStores(dir)) : null };
+    return { blobs, door: hasDoor ? keep(await openDoorStores(dir, onBroken)) : null };
   });
 }

@@ -6,7 +6,7 @@ import { checkMarkAsHost } from '../core/mark.ts';
 import { formatIdentity, isNonce, parseHostKey } from '../core/membership.ts';
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
 import type { BlobId } from '../io/blob-store.ts';
-import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http-server.ts';
+import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { HostKeys } from '../io/key-file.ts';
 import type { Metrics } from '../io/metrics.ts';
 import type { HeldList } from './held-list.ts';
@@ -20,6 +20,8 @@ export type MirrorRoutesDeps = {
   readonly membership: Membership;
   readonly list: HeldList;
   readonly blobs: BlobServer;
+  /** Why what it keeps of packages can't be written any more; null while all is well. */
+  readonly failure: () => Error | null;
   readonly metrics: Metrics;
   /** Unix ms. */
   readonly now: () => number;
@@ -134,7 +136,9 @@ function identityAnswer({ keys, url, membership }: MirrorRoutesDeps, nonce: stri
 }
 
 /** Healthy while it can serve what it holds; being away from the origin is told, and no fault. */
-function healthAnswer({ keys, membership, list }: MirrorRoutesDeps): Answer {
+function healthAnswer({ keys, membership, list, failure }: MirrorRoutesDeps): Answer {
+  const broken = failure();
+  if (broken) return problemAnswer(503, 'broken', broken.message);
   const facts = { status: 'ok', role: 'mirror', host: keys.hostId, origin: membership.state() };
   return jsonAnswer(
     200,

@@ -113,7 +113,13 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
   cleanups.push(closeDir);
   const metrics = createMetrics('mirror');
   const tally = createBlobTally(metrics);
-  const cache = { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, ...(deps.now ? { now: deps.now } : {}) };
+  const onBroken = (err: Error) => deps.logger.fatal({ err }, 'a database is broken; restart this server');
+  const cache = {
+    bytesMax: config.diskBudgetBytes ?? null,
+    note: tally.note,
+    onBroken,
+    ...(deps.now ? { now: deps.now } : {}),
+  };
   const stores = await openMirrorStores(dir, Boolean(config.door), cache);
   cleanups.push(() => stores.close());
   const client = createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http });
@@ -163,7 +169,8 @@ async function serve(
     now,
     times: deps.retryTimes ?? RETRY_TIMES,
   });
-  const routes = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, metrics, now });
+  const { failure } = stores;
+  const routes = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, failure, metrics, now });
   let port = 0;
   const doorParts = { config, dir, client, tarballs: blobs, blobs: server, routes, logger, now, port: () => port };
   const { door } = config;

@@ -11,7 +11,7 @@ import { serveAdmin } from '../io/admin-socket.ts';
 import { createBlobTally } from '../io/blob-tally.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClientOptions } from '../io/http-client.ts';
-import { type Answer, createHttpServer, jsonAnswer, newVia } from '../io/http-server.ts';
+import { type Answer, createHttpServer, jsonAnswer, newVia, problemAnswer } from '../io/http-server.ts';
 import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
@@ -141,7 +141,8 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   cleanups.push(close);
   const metrics = createMetrics('origin');
   const tally = createBlobTally(metrics);
-  const stores = await openOriginStores(dir, { bytesMax: config.diskBudgetBytes ?? null, note: tally.note });
+  const onBroken = (err: Error) => logger.fatal({ err }, 'a database is broken; restart this server');
+  const stores = await openOriginStores(dir, { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken });
   cleanups.push(() => stores.close());
   tally.count(stores.tarballs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
   const keys = await openOriginKeys(dir);
@@ -234,7 +235,7 @@ async function serve(
       federation: (incoming, path, query, door) =>
         path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
       home: createHome({ hosts, journal: registry.journal, version: deps.version }),
-      healthz: async () => health(registry, hosts),
+      healthz: async () => health(registry, hosts, stores.failure()),
       metrics: () => metricsAnswer(metrics),
     }),
   });
@@ -287,7 +288,8 @@ function monotonicNow(): () => number {
   return () => Math.floor(start + performance.now());
 }
 
-function health(registry: Registry, hosts: Hosts): Answer {
+function health(registry: Registry, hosts: Hosts, failure: Error | null): Answer {
+  if (failure) return problemAnswer(503, 'broken', failure.message);
   const views = hosts.views();
   const fit = views.filter((host) => host.approved && host.present && host.healthy).length;
   const facts = { status: 'ok', role: 'origin', entries: registry.journal.size(), hosts: { known: views.length, fit } };

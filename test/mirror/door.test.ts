@@ -8,6 +8,7 @@ import { ask, type Question } from '../support/ask.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
 import type { Manifest } from '../support/upstream-packages.ts';
 import { startWholeOrigin, type WholeOrigin } from '../support/whole-origin.ts';
+import { writerThreads } from '../support/writer-threads.ts';
 
 const DOOR = 'http://packages.example';
 
@@ -203,4 +204,13 @@ test('what it keeps of packages is verified, while it runs and when it has stopp
   index.exec(`DELETE FROM ${name} WHERE rowid = (SELECT max(rowid) FROM ${name})`);
   index.close();
   assert.equal(await verify(), 1, 'a blob that is missing is found');
+});
+
+test('a mirror with a door that can write no more is ill', async (t) => {
+  const breakStores = writerThreads(t);
+  const mirror = await startTestMirror(t, 'http://127.0.0.1:1', { door: DOOR });
+  assert.equal((await fetch(`${mirror.url}/-/healthz`)).status, 200);
+  await breakStores();
+  assert.equal((await fetch(`${mirror.url}/-/healthz`)).status, 503);
+  assert.ok(mirror.log.lines.some(({ level }) => level === 'fatal'));
 });
