@@ -35,7 +35,7 @@ export type HostsDeps = {
   /** For hosts: follows no redirects, and refuses private addresses unless `allowPrivate`. */
   readonly client: HttpClient;
   /** A small tarball that is held and was used lately; null while there is none. */
-  readonly pickBlob: () => ProbeBlob | null;
+  readonly pickBlob: () => Promise<ProbeBlob | null>;
   /** Hosts of the same operator on the same machine: approved as soon as they apply. */
   readonly isOwnHost?: (hostId: string) => boolean;
   readonly logger: Logger;

@@ -33,7 +33,7 @@ export type ProberDeps = {
   /** Hosts to look at: approved and present. */
   readonly targets: () => readonly ProbeTarget[];
   /** Any tarball that the origin holds, lately used and small; null while there is none. */
-  readonly pickBlob: () => ProbeBlob | null;
+  readonly pickBlob: () => Promise<ProbeBlob | null>;
   /** A live mark for the blob and the host, as a redirected client has it; null if none can be made. */
   readonly markFor: (hostId: string, sha512: string) => string | null;
   /** The key that signs the list of hosts, which every host has: looked at while there is no tarball yet. */
@@ -103,9 +103,9 @@ export function createProber(deps: ProberDeps): Prober {
 
 /** One look at one host. Never rejects: whatever happens is a result. */
 export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
-  const { path, headers, bytesMax, isRight } = questionFor(deps, target);
   const what = `look at ${target.url}`;
   try {
+    const { path, headers, bytesMax, isRight } = questionFor(deps, target, await deps.pickBlob());
     // The body's bound is ours alone: an error may come with a longer text than a small tarball has bytes.
     const options = { maxBytes: Number.MAX_SAFE_INTEGER, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal, what };
     const answer = await deps.client.open(`${target.url}${path}`, { ...options, headers });
@@ -127,8 +127,7 @@ type Question = {
   readonly isRight: (body: Uint8Array) => boolean;
 };
 
-function questionFor(deps: ProberDeps, { id }: ProbeTarget): Question {
-  const blob = deps.pickBlob();
+function questionFor(deps: ProberDeps, { id }: ProbeTarget, blob: ProbeBlob | null): Question {
   const mark = blob && deps.markFor(id, blob.sha512);
   if (!blob || !mark) {
     const headers = CLIENT_HEADERS;

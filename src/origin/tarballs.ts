@@ -50,8 +50,8 @@ export type Tarballs = {
   /** A stored tarball, or a range of it. */
   open(sha512: string, range?: { start: number; end: number }): Promise<OpenBlob | null>;
   size(sha512: string): Promise<number | null>;
-  /** A tarball that was asked for lately, with its size: for looking at hosts. */
-  recent(): RecentTarball | null;
+  /** A tarball that was asked for lately and is stored, with its size: for looking at hosts. */
+  recent(): Promise<RecentTarball | null>;
   /** Resolves when no fetch and no measuring is under way. */
   idle(): Promise<void>;
 };
@@ -221,9 +221,15 @@ export function createTarballs(deps: {
     fetch,
     open: (sha512, range) => store.open({ algorithm: 'sha512', hex: sha512 }, range),
     size: (sha512) => store.size({ algorithm: 'sha512', hex: sha512 }),
-    recent() {
-      const all = [...recent.values()];
-      return all[Math.floor(deps.random() * all.length)] ?? null;
+    async recent() {
+      while (recent.size > 0) {
+        const all = [...recent.values()];
+        const picked = all[Math.floor(deps.random() * all.length)] as RecentTarball;
+        if (await isStored(picked.sha512)) return picked;
+        // A host that lacks it would depend on the upstream, whose failure is not the host's.
+        recent.delete(picked.sha512);
+      }
+      return null;
     },
     async idle() {
       await Promise.allSettled([...flights.values(), ...measuring.values()]);

@@ -25,7 +25,7 @@ function lookAt(t: TestContext, port: number, pick: ProbeBlob | null): Promise<P
   const deps = {
     client,
     targets: () => [],
-    pickBlob: () => pick,
+    pickBlob: async () => pick,
     markFor: () => 'mark',
     hostsVkey: '',
     logName: '',

@@ -52,3 +52,11 @@ test('many hits at once on a stored tarball measure it once', async (t) => {
   await Promise.all(Array.from({ length: 5 }, () => restarted.fetch(ref)));
   assert.deepEqual(await kinds(), ['measured']);
 });
+
+test('no host is looked at by a tarball that was evicted', async (t) => {
+  const { store, tarballs, ref, sha512 } = await start(t);
+  await tarballs.fetch(ref);
+  assert.equal((await tarballs.recent())?.sha512, sha512);
+  await store.delete({ algorithm: 'sha512', hex: sha512 });
+  assert.equal(await tarballs.recent(), null);
+});

@@ -94,7 +94,7 @@ export async function startHostsOrigin(
     doors: () => ({ doors, port }),
     allowPrivate,
     client,
-    pickBlob: () => pickOf(tarballs),
+    pickBlob: async () => pickOf(tarballs),
     logger: log.logger,
     metrics,
     now,
