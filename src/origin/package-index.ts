@@ -103,13 +103,19 @@ async function load(
   };
 }
 
+/** Which versions go first where several have the same file name: what can be installed goes before what can't be. */
+const STATES = ['listed', 'learned', 'withdrawn'] as const;
+
 /** A file name that is given out goes before a canonical spelling that happens to be the same. */
 function filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Map<string, string> {
   const files = new Map<string, string>();
-  for (const [version, row] of rows) files.set(row.file, version);
-  for (const version of rows.keys()) {
-    const canonical = canonicalFile(name, version);
-    if (!files.has(canonical)) files.set(canonical, version);
+  const add = (file: string, version: string) => {
+    if (!files.has(file)) files.set(file, version);
+  };
+  for (const state of STATES) {
+    const versions = [...rows].filter(([, row]) => row.state === state);
+    for (const [version, row] of versions) add(row.file, version);
+    for (const [version] of versions) add(canonicalFile(name, version), version);
   }
   return files;
 }
