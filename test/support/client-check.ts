@@ -67,8 +67,9 @@ export async function attempted(
   t: TestContext,
   client: Client,
   registry: string,
+  options?: MachineOptions,
 ): Promise<{ machine: Machine; outcome: Outcome }> {
-  const machine = await machineFor(t, client, registry);
+  const machine = await machineFor(t, client, registry, options);
   return { machine, outcome: await install(machine) };
 }
 

@@ -24,10 +24,13 @@ export interface Federation {
   start(): Promise<void>;
 }
 
-export async function startFederation(t: Pick<TestContext, 'after'>, mirrors = 2): Promise<Federation> {
+export async function startFederation(
+  t: Pick<TestContext, 'after'>,
+  mirrors = 2,
+  data = join(tempFolder(), 'data'),
+): Promise<Federation> {
   const upstream = await startUpstream(t);
   const door = await startForwarder(t);
-  const data = join(tempFolder(), 'data');
   const flags = [
     '--mirrors',
     `${mirrors}`,
