@@ -12,6 +12,7 @@ import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
 import { readBounded, writeDurably } from '../io/durable-file.ts';
 import type { HttpClient } from '../io/http-client.ts';
+import { Serial } from '../io/serial.ts';
 import { fetchNote } from './ask-origin.ts';
 
 const FILE = 'hosts.note';
@@ -21,7 +22,7 @@ export type HeldNote = { readonly list: HostsList; readonly note: Uint8Array; re
 export type HeldList = {
   current(): HeldNote | null;
   /**
-   * Fetches the list of `origin` and takes it if it is newer.
+   * Fetches the list of `origin` and takes it if it is newer. One after the other, so that no answer overtakes another.
    * @throws SignatureError or MalformedError for a list that is not to be believed, UpstreamError for none at all
    */
   refresh(keys: OriginKeys): Promise<void>;
@@ -38,19 +39,20 @@ export async function openHeldList(options: {
   const stored = await readBounded(path, NOTE_BYTES_MAX);
   let current = stored && options.keys && heldOrNull(stored, options.keys);
 
-  return {
-    current: () => current,
-    async refresh(keys) {
-      const next = held(await fetchNote(options.client, options.origin, '/-/federation/hosts'), keys);
-      if (next.etag === current?.etag) return;
-      if (current && next.list.serial <= current.list.serial) {
-        const [theirs, ours] = [next.list.serial, current.list.serial];
-        throw new SignatureError(`${options.origin} sent list of hosts ${theirs} after ${ours}; the latter is kept`);
-      }
-      await writeDurably(path, next.note);
-      current = next;
-    },
+  const refreshes = new Serial();
+
+  const take = async (keys: OriginKeys): Promise<void> => {
+    const next = held(await fetchNote(options.client, options.origin, '/-/federation/hosts'), keys);
+    if (next.etag === current?.etag) return;
+    if (current && next.list.serial <= current.list.serial) {
+      const [theirs, ours] = [next.list.serial, current.list.serial];
+      throw new SignatureError(`${options.origin} sent list of hosts ${theirs} after ${ours}; the latter is kept`);
+    }
+    await writeDurably(path, next.note);
+    current = next;
   };
+
+  return { current: () => current, refresh: (keys) => refreshes.run(() => take(keys)) };
 }
 
 function held(note: Uint8Array, keys: OriginKeys): HeldNote {

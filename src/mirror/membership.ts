@@ -172,7 +172,13 @@ class Member implements Membership {
 
   #take({ event }: FeedEvent, keys: OriginKeys): void {
     if (event !== 'hosts') return;
-    this.#deps.list.refresh(keys).catch((error) => this.#report(error));
+    this.#deps.list.refresh(keys).catch((error) => this.#listFailed(error));
+  }
+
+  /** The list held so far goes on to be used, and the session stands: the feed tells whether the origin is there. */
+  #listFailed(error: unknown): void {
+    const { origin, logger } = this.#deps;
+    logger.warn({ origin, reason: reasonOf(error) }, 'the list of hosts was not renewed');
   }
 
   #become(state: MembershipState): void {

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { sha512Hex } from '../../src/core/hash.ts';
 import { makeMark, markKey } from '../../src/core/mark.ts';
 import { startHostsOrigin } from '../support/hosts-origin.ts';
+import { startMeddler } from '../support/meddler.ts';
 import { markedUrl, randomBlob, startMember, startTestMirror } from '../support/test-mirror.ts';
 
 const bytesOf = async (response: Response): Promise<Uint8Array> => new Uint8Array(await response.arrayBuffer());
@@ -17,6 +18,17 @@ describe('a mirror and its origin', () => {
       { present: view?.present, healthy: view?.healthy, approved: view?.approved, url: view?.url },
       { present: true, healthy: true, approved: true, url: mirror.url },
     );
+  });
+
+  it('stays connected when the list of hosts can’t be renewed', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const meddler = await startMeddler(t, origin.url);
+    const mirror = await startMember(t, { ...origin, url: meddler.url });
+    meddler.fault(({ url }) => url === '/-/federation/hosts', 'error');
+    const warned = mirror.log.next(({ level }) => level === 'warn');
+    await startMember(t, origin);
+    assert.equal((await warned).msg, 'the list of hosts was not renewed');
+    assert.equal(mirror.state(), 'connected');
   });
 
   it('fetches a blob for a live mark, keeps it, and serves it to anyone from then on', async (t) => {

@@ -54,6 +54,22 @@ describe('whom a mirror believes', () => {
     assert.equal(again.current()?.list.doors[0]?.url, 'https://registry.example');
   });
 
+  it('asks for the list of hosts once at a time, so that no answer overtakes another', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
+    t.after(() => client.close());
+    let [underWay, most] = [0, 0];
+    const request: typeof client.request = async (...question) => {
+      most = Math.max(most, ++underWay);
+      return client.request(...question).finally(() => underWay--);
+    };
+    const options = { dir: tempFolder(), origin: origin.url, client: { ...client, request } };
+    const keys = await (await openOriginTrust({ ...options, originKey: null })).refresh();
+    const list = await openHeldList({ ...options, keys });
+    await Promise.all([list.refresh(keys), list.refresh(keys)]);
+    assert.equal(most, 1);
+  });
+
   it('does not start on a stored note that was changed', async (t) => {
     const origin = await startHostsOrigin(t);
     const mirror = await startTestMirror(t, origin.url);
