@@ -20,10 +20,13 @@ import {
   type SigningHabit,
   sideHashes,
 } from '../core/learn.ts';
+import { HEAD_PAGES_MAX, PAGE_ENTRIES } from '../core/limits.ts';
 import { canonicalFile, readPins, type TakenManifest, takeManifest } from '../core/manifest.ts';
 import { type SplitPackument, splitPackument } from '../core/packument-split.ts';
 import { type MeasuredRow, type VersionRow, versionKey } from '../core/tables.ts';
 import { Turn } from '../io/turn.ts';
+
+const VERSIONS_MAX = HEAD_PAGES_MAX * PAGE_ENTRIES;
 
 /** What a judgement of a package's versions may ask. */
 export type TakeDeps = {
@@ -72,6 +75,7 @@ export async function takePackument(
 ): Promise<TakenPackument> {
   const turn = new Turn();
   const split = await runInTurns(splitPackument(bytes, name), turn);
+  refuseTooMany(split.versions.length);
   const taken = new Map<string, TakenVersion>();
   const incidents: Incident[] = [];
   const disputed = new Map<string, string>();
@@ -85,6 +89,12 @@ export async function takePackument(
     if (one) taken.set(version, one);
   }
   return compose(name, split, taken, known, incidents, disputed);
+}
+
+/** No head can list more; found out before each of them is judged. */
+function refuseTooMany(versions: number): void {
+  if (versions <= VERSIONS_MAX) return;
+  throw new MalformedError('packument', `${versions} versions, and a package here may have ${VERSIONS_MAX}`);
 }
 
 function compose(
