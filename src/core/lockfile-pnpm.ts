@@ -33,8 +33,11 @@ type Block = { readonly head: Line; readonly key: string; readonly fields: Field
 const VERSIONS = /^(?:5(?:\.\d+)?|6\.\d+|9\.\d+)$/;
 /** The first line may have a byte order mark before it. */
 const VERSION_LINE = /^(?:\xEF\xBB\xBF)?lockfileVersion: ['"]?([^'"\r\n]*)/m;
-const SCALAR = /'((?:[^']|'')*)'|"((?:[^"\\]|\\.)*)"|([^\s'"{[,}][^,}]*?(?=\s*[,}]|\s*$))|/y;
+/** One without quotes ends where white space begins that lasts to a comma, a brace or the end of the line. */
+const SCALAR = /'((?:[^']|'')*)'|"((?:[^"\\]|\\.)*)"|([^\s'"{[,}](?:[^,}]*[^\s,}])?)|/y;
 const MEMBER = /\s*([\w-]+):\s+/y;
+/** Members of a resolution that say where the tarball is from, and what it is checked against. */
+const KEPT = new Set(['tarball', 'registry', 'integrity', 'type']);
 
 /** Whether the text is a pnpm-lock.yaml. */
 export function isPnpm(text: string): boolean {
@@ -92,8 +95,8 @@ function readInto(fields: Fields, line: Line, number: number, nested: boolean): 
   }
   const [, key = '', rest = ''] = found;
   const at = line.text.length - rest.length;
-  if (key !== 'resolution') fields.set(key, scalarAt(line, at, { start: 0, end: 0, text: '' }));
-  else if (rest.startsWith('{')) flowMembers(fields, line, at, number);
+  put(fields, key, scalarAt(line, at, { start: 0, end: 0, text: '' }), number);
+  if (key === 'resolution' && rest.startsWith('{')) flowMembers(fields, line, at, number);
   return key === 'resolution' && rest === '';
 }
 
@@ -102,7 +105,7 @@ function blockMember(fields: Fields, line: Line, number: number): void {
   const [whole = '', key = ''] = /^ {6}(\w+): /.exec(line.text) ?? [];
   const field = scalarAt(line, whole.length, { start: line.start, end: line.next, text: '' });
   if (field.value === '') throw cutOff(number);
-  fields.set(key, field);
+  put(fields, key, field, number);
 }
 
 /** `{key: value, key: value}`; a member goes with a comma beside it. */
@@ -119,10 +122,17 @@ function flowMembers(fields: Fields, line: Line, open: number, number: number): 
     const isFirst = at === open + 1;
     const end = isFirst && line.text[after] === ',' ? after + 2 : after;
     const cut = { start: line.start + (isFirst ? at : at - 1), end: line.start + end, text: '' };
-    fields.set(member[1] ?? '', { ...field, cut });
+    const key = member[1] ?? '';
+    if (KEPT.has(key)) put(fields, key, { ...field, cut }, number);
     if (line.text[after] !== ',') return;
     at = after + 1;
   }
+}
+
+/** YAML has no key twice; if a reader let one pass, its edits would bring the other to light. */
+function put(fields: Fields, key: string, field: Field, line: number): void {
+  if (fields.has(key)) throw new MalformedError('lockfile', `an entry has ${key} twice`, { line });
+  fields.set(key, field);
 }
 
 function scalarAt(line: Line, at: number, cut: Edit): Field {

@@ -207,6 +207,11 @@ test('what is no lockfile that can be read says so', () => {
     ],
     ['# yarn lockfile v1\n\nms@2.0.0:\n', MalformedError, /line 3: an entry has no version/],
     ["lockfileVersion: '9.0'\npackages:\n  ms@2.0.0:\n    resolution: {integrity: sha5", MalformedError, /cut off/],
+    [
+      "lockfileVersion: '9.0'\npackages:\n  ms@2.0.0:\n    resolution: {integrity: a, integrity: b}\n",
+      MalformedError,
+      /line 4: an entry has integrity twice/,
+    ],
     ['__metadata:\n  version: 8\n\n"a@npm:1":\n  resolution: "a@npm:1.0', MalformedError, /cut off/],
   ];
   for (const [text, error, message] of refused) {
@@ -230,6 +235,7 @@ test('deep nesting and long runs end in an error or an answer, not in a crash', 
     `# yarn lockfile v1\n${'a'.repeat(1e6)}`,
     `lockfileVersion: '9.0'\npackages:\n  ${'a@'.repeat(3e5)}:\n    resolution: {${'a: b, '.repeat(1e5)}}\n`,
     `__metadata:\n${'  a: b\n'.repeat(1e5)}`,
+    `lockfileVersion: '9.0'\npackages:\n  a@1.0.0:\n    resolution: {integrity: a${' '.repeat(1e6)}b}\n`,
   ];
   for (const text of hostile) {
     try {
