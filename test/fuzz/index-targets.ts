@@ -12,6 +12,7 @@ import { formatKeysNoteText, openKeysNote, parseKeysNoteText } from '../../src/c
 import { ENTRY_BYTES_MAX, HEAD_BYTES_MAX } from '../../src/core/limits.ts';
 import { formatMeasured, openChunkList, parseMeasured } from '../../src/core/measured.ts';
 import { formatVkey, hostIdOf, openNote, parseVkey, splitNote } from '../../src/core/note.ts';
+import { openPages } from '../../src/core/pages.ts';
 import { codePoint, pinned } from '../support/arbitrary.ts';
 import { exampleSigner } from '../support/example-keys.ts';
 import { anyEntry, anyHead, anyVersionEntry } from '../support/index-records.ts';
@@ -30,6 +31,8 @@ const [measuredEntry] = protocolExamples('entry')
   .map((example) => parseEntry(utf8(example.text)))
   .filter((entry) => entry.kind === 'measured');
 assert.ok(measuredEntry);
+const head = parseHead(utf8(protocolExample('head').text));
+const page = utf8(protocolExample('page').text);
 const chunkList = fromHex(protocolExample('chunk-list').text.replaceAll('\n', ''));
 
 const lines = fc.array(anyVersionEntry.map(formatVersionEntry), { minLength: 1, maxLength: 5 });
@@ -78,6 +81,14 @@ export const INDEX_TARGETS: readonly Target[] = [
     valid: lines.map((some) => utf8(some.join(''))),
     read: onlyForm(parsePage, (entries) => utf8(entries.map(formatVersionEntry).join(''))),
     tokens: ['.tgz', 'sha1:', 'sha512:'],
+  },
+  {
+    name: 'pages',
+    valid: fc.constant(page),
+    read: (bytes) => {
+      openPages(head, [bytes]);
+      assert.ok(equal(bytes, page), 'pages that the head does not name');
+    },
   },
   {
     name: 'pinned-hash',

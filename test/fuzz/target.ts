@@ -16,7 +16,7 @@ export interface Target {
   readonly odd?: Arbitrary<Uint8Array>;
   /** Pieces that have a meaning in this format, besides those of {@link TOKENS}. */
   readonly tokens?: readonly string[];
-  /** What a server lets through to this reader; time is compared up to here. Default 128 KiB. */
+  /** What a server lets through to this reader; time is compared up to here. */
   readonly bytesMax?: number;
 }
 
@@ -74,6 +74,9 @@ const TOKENS = [
   ...['__proto__', 'constructor', 'prototype', 'toString', 'valueOf', 'hasOwnProperty', '{"__proto__":{"polluted":1}}'],
 ].map((text) => Buffer.from(text));
 
+/** What regular expressions and loops go over again and again, if anything. */
+const RUNS = [...' \t\n"\'\\/-.,:;@a0_([{)]}=*#%+&|<>'].map((character) => Buffer.from(character));
+
 const EDITS = ['replace', 'insert', 'remove', 'repeat', 'copy', 'cut'] as const;
 interface Edit {
   readonly how: (typeof EDITS)[number];
@@ -101,12 +104,13 @@ export function hostileTo({ valid, odd = valid, tokens = [] }: Target): Arbitrar
 export function pumpFor({ valid, tokens = [] }: Target): Arbitrary<Pump> {
   const own = fc.tuple(fraction, fc.integer({ min: 1, max: 120 }));
   const pieces = fc.array(pieceOf(tokens), { minLength: 1, maxLength: 3 }).map((some) => Buffer.concat(some));
-  const piece = fc.oneof({ weight: 2, arbitrary: pieces }, { weight: 2, arbitrary: own }, fc.constant('line' as const));
-  return fc.tuple(valid, fraction, piece, fc.boolean()).map(([bytes, at, what, closed]) => {
+  const run = fc.constantFrom<Uint8Array>(...RUNS);
+  const piece = fc.oneof({ weight: 3, arbitrary: run }, pieces, own, fc.constant('line' as const));
+  return fc.tuple(valid, fraction, piece, fc.nat(3)).map(([bytes, at, what, open]) => {
     const place = placeIn(bytes, at);
     if (what === 'line') return pumpLine(bytes, place);
     const repeated = Array.isArray(what) ? sliceAt(bytes, ...what) : what;
-    const after = closed ? bytes.subarray(place) : new Uint8Array(0);
+    const after = open > 0 ? bytes.subarray(place) : new Uint8Array(0);
     return { before: bytes.subarray(0, place), piece: repeated.length > 0 ? repeated : Buffer.of(0x20), after };
   });
 }
