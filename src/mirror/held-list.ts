@@ -5,7 +5,7 @@
  * sends it: going back would bring evicted hosts in again.
  */
 import { join } from 'node:path';
-import { SignatureError } from '../core/errors.ts';
+import { ConflictError, SignatureError } from '../core/errors.ts';
 import { type HostsList, openHostsList } from '../core/hosts-list.ts';
 import { etagOf } from '../core/http-semantics.ts';
 import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
@@ -23,7 +23,8 @@ export type HeldList = {
   current(): HeldNote | null;
   /**
    * Fetches the list of `origin` and takes it if it is newer. One after the other, so that no answer overtakes another.
-   * @throws SignatureError or MalformedError for a list that is not to be believed, UpstreamError for none at all
+   * @throws SignatureError or MalformedError for a list that is not to be believed, ConflictError for one that is older
+   * than the one held, UpstreamError for none at all
    */
   refresh(keys: OriginKeys): Promise<void>;
 };
@@ -46,7 +47,7 @@ export async function openHeldList(options: {
     if (next.etag === current?.etag) return;
     if (current && next.list.serial <= current.list.serial) {
       const [theirs, ours] = [next.list.serial, current.list.serial];
-      throw new SignatureError(`${options.origin} sent list of hosts ${theirs} after ${ours}; the latter is kept`);
+      throw new ConflictError(`${options.origin} sent list of hosts ${theirs} after ${ours}; the latter is kept`);
     }
     await writeDurably(path, next.note);
     current = next;

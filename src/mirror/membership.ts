@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBase64, toBase64 } from '../core/bytes.ts';
-import { ForbiddenError, SignatureError, UnauthorizedError } from '../core/errors.ts';
+import { ConflictError, ForbiddenError, SignatureError, UnauthorizedError } from '../core/errors.ts';
 import type { FeedEvent } from '../core/event-stream.ts';
 import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
 import { markKey } from '../core/mark.ts';
@@ -116,9 +116,19 @@ class Member implements Membership {
     const keys = await this.#learnKeys();
     const signer = createHostSigner(this.#deps.keys, logNameOf(keys), this.#deps.now);
     const answer = await this.#apply(signer);
-    await this.#deps.list.refresh(keys);
+    await this.#refreshList(keys);
     if (answer.status === 'approved') await this.#beMember(keys, signer, answer);
     else this.#become(answer.status);
+  }
+
+  /** An origin that came back from a backup has an older list for a while: refused, but no reason to stay away from it. */
+  async #refreshList(keys: OriginKeys): Promise<void> {
+    try {
+      await this.#deps.list.refresh(keys);
+    } catch (error) {
+      if (!(error instanceof ConflictError)) throw error;
+      this.#listFailed(error);
+    }
   }
 
   async #learnKeys(): Promise<OriginKeys> {

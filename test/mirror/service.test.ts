@@ -31,6 +31,22 @@ describe('a mirror and its origin', () => {
     assert.equal(mirror.state(), 'connected');
   });
 
+  it('joins an origin again that lost its memory, and keeps the newer list of hosts', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const mirror = await startMember(t, origin);
+    const held = await bytesOf(await fetch(`${mirror.url}/-/federation/hosts`));
+    await origin.close();
+    const pending = mirror.log.next(({ state }) => state === 'pending');
+    const refused = mirror.log.next(({ reason }) => /sent list of hosts 1 after 2/.test(String(reason)));
+    const connected = mirror.log.next(({ state }) => state === 'connected');
+    const restored = await startHostsOrigin(t, { data: origin.data, port: origin.port });
+    await pending;
+    await refused;
+    await restored.hosts.approve(mirror.hostId);
+    await connected;
+    assert.deepEqual(await bytesOf(await fetch(`${mirror.url}/-/federation/hosts`)), held);
+  });
+
   it('fetches a blob for a live mark, keeps it, and serves it to anyone from then on', async (t) => {
     const origin = await startHostsOrigin(t);
     const mirror = await startMember(t, origin);
