@@ -45,8 +45,9 @@ const FRESH_MS = 60_000;
 /** An hour-old list of advisories is better than none; a day-old one would pass for a clean bill of health. */
 const STALE_MS = 60 * 60_000;
 const TIMEOUT_MS = 30_000;
-/** Questions under way; more would only queue up at the upstream. */
+/** Questions under way; more would only queue up at the upstream. One client network can't have them all. */
 const FLIGHTS_MAX = 64;
+const FLIGHTS_PER_NETWORK_MAX = 16;
 
 const FIXED: Readonly<Record<string, Pick<Question, 'method' | 'path' | 'what'>>> = {
   search: { method: 'GET', path: '/-/v1/search', what: 'search' },
@@ -60,19 +61,8 @@ const FIXED: Readonly<Record<string, Pick<Question, 'method' | 'path' | 'what'>>
 /** Answers the kinds of request that it is made for; throws NotFoundError for any other. */
 export function createPassthrough(deps: PassthroughDeps): Passthrough {
   const { upstream, now = () => performance.now(), timeoutMs = TIMEOUT_MS } = deps;
-  const flights = new Map<string, Promise<Kept>>();
+  const flights = new Flights();
   const kept = new KeptAnswers();
-
-  const fly = (key: string, question: Question): Promise<Kept> => {
-    const flying = flights.get(key);
-    if (flying !== undefined) return flying;
-    if (flights.size >= FLIGHTS_MAX) {
-      throw new TooManyRequestsError('too many questions to the upstream are under way; try again in a moment');
-    }
-    const flight = ask(upstream, question, timeoutMs, now).finally(() => flights.delete(key));
-    flights.set(key, flight);
-    return flight;
-  };
 
   return async (incoming, request) => {
     const question = await questionOf(incoming, request);
@@ -80,7 +70,7 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
     const held = kept.get(key);
     if (held !== undefined && now() - held.at < FRESH_MS) return answerOf(held, { hit: true });
     try {
-      const fresh = await fly(key, question);
+      const fresh = await flights.join(key, incoming.network, () => ask(upstream, question, timeoutMs, now));
       kept.put(key, fresh);
       return answerOf(fresh, { fwd: held === undefined ? 'uri-miss' : 'stale' });
     } catch (error) {
@@ -88,6 +78,27 @@ export function createPassthrough(deps: PassthroughDeps): Passthrough {
       return answerOf(held, { hit: true, ttl: (FRESH_MS - (now() - held.at)) / 1_000, detail: 'upstream is away' });
     }
   };
+}
+
+/** Questions under way, by what is asked. Whoever asks the same joins, and only the network that was first is charged. */
+class Flights {
+  readonly #flights = new Map<string, { readonly network: string; readonly answer: Promise<Kept> }>();
+
+  /** @throws TooManyRequestsError */
+  join(key: string, network: string, start: () => Promise<Kept>): Promise<Kept> {
+    const flying = this.#flights.get(key);
+    if (flying !== undefined) return flying.answer;
+    this.#mustHaveRoom(network);
+    const answer = start().finally(() => this.#flights.delete(key));
+    this.#flights.set(key, { network, answer });
+    return answer;
+  }
+
+  #mustHaveRoom(network: string): void {
+    const own = this.#flights.values().filter((flight) => flight.network === network);
+    if (this.#flights.size < FLIGHTS_MAX && own.toArray().length < FLIGHTS_PER_NETWORK_MAX) return;
+    throw new TooManyRequestsError('too many questions to the upstream are under way; try again in a moment');
+  }
 }
 
 /** The latest answers, by what was asked; the ones not asked for longest make room. */

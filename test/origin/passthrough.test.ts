@@ -41,7 +41,14 @@ beforeEach(() => {
   respond = json(200, '{"ok":true}');
   const passthrough = createPassthrough({ upstream, now: () => clock });
   ask = (method, url, more = {}) => {
-    const incoming = { method, url, headers: {}, body: async () => new Uint8Array(), ...more } as Incoming;
+    const incoming = {
+      method,
+      url,
+      headers: {},
+      network: '127.0.0.0/24',
+      body: async () => new Uint8Array(),
+      ...more,
+    } as Incoming;
     return passthrough(incoming, parseNpmRequest(method, url));
   };
 });
@@ -122,9 +129,23 @@ test('many who ask the same at once cause one question', async () => {
 test('only so many questions are under way at once', async () => {
   const waiting: ServerResponse[] = [];
   respond = (response) => void waiting.push(response);
-  const flights = Array.from({ length: 64 }, (_, at) => ask('GET', `/-/v1/search?text=${at}`));
+  const askFrom = (at: number, network: string) => ask('GET', `/-/v1/search?text=${at}`, { network });
+  const flights = Array.from({ length: 64 }, (_, at) => askFrom(at, `192.0.${at}.0/24`));
   while (waiting.length < 64) await new Promise(setImmediate);
-  await assert.rejects(ask('GET', '/-/v1/search?text=64'), TooManyRequestsError);
+  await assert.rejects(askFrom(64, '198.51.100.0/24'), TooManyRequestsError);
+  for (const response of waiting) json(200, '{}')(response);
+  await Promise.all(flights);
+});
+
+test('one network can not have all the questions that may be under way; joining one costs nothing', async () => {
+  const waiting: ServerResponse[] = [];
+  respond = (response) => void waiting.push(response);
+  const askFrom = (at: number, network: string) => ask('GET', `/-/v1/search?text=${at}`, { network });
+  const flights = Array.from({ length: 16 }, (_, at) => askFrom(at, '192.0.2.0/24'));
+  while (waiting.length < 16) await new Promise(setImmediate);
+  await assert.rejects(askFrom(16, '192.0.2.0/24'), TooManyRequestsError);
+  flights.push(askFrom(0, '192.0.2.0/24'), askFrom(16, '198.51.100.0/24'));
+  while (waiting.length < 17) await new Promise(setImmediate);
   for (const response of waiting) json(200, '{}')(response);
   await Promise.all(flights);
 });
