@@ -5,8 +5,9 @@
 
 import { concat, equal, utf8 } from './bytes.ts';
 import type { VersionEntry } from './head.ts';
-import { ObjectCursor, readMembers, readString, skipValue } from './json-scan.ts';
+import { ObjectCursor, readString, skipValue } from './json-scan.ts';
 import type { RawMember } from './packument-split.ts';
+import { finish, type Steps } from './steps.ts';
 
 /** `full` is what the upstream says; `abbreviated` is what an install needs, and `time`. */
 export type FormKind = 'full' | 'abbreviated';
@@ -32,6 +33,7 @@ const COMMA = utf8(',');
 const TIME = utf8('"time":');
 const MODIFIED = utf8('"modified":');
 const CLOSE = utf8('}');
+const STEP_MEMBERS = 256;
 
 /** Members of `time` that are not of a version; they come first. */
 const PACKAGE_TIMES = ['created', 'modified'];
@@ -53,9 +55,20 @@ export function buildTop(
 
 /** The times that a top blob holds: `created`, `modified` and by version; null if it has no `time`. */
 export function topTime(top: Uint8Array): Map<string, string> | null {
+  return finish(readTopTime(top));
+}
+
+/** {@link topTime} in steps. */
+export function* readTopTime(top: Uint8Array): Steps<Map<string, string> | null> {
   if (!hasTime(top)) return null;
-  const members = [...readMembers(top, TIME.length).members.values()];
-  return new Map(members.map((member) => [member.key, readString(top, member.valueStart, member.valueEnd)]));
+  const times = new Map<string, string>();
+  const cursor = new ObjectCursor(top, TIME.length);
+  for (let member = cursor.next(); member !== null; member = cursor.next()) {
+    cursor.at = skipValue(top, member.valueStart);
+    times.set(member.key, readString(top, member.valueStart, cursor.at));
+    if (times.size % STEP_MEMBERS === 0) yield;
+  }
+  return times;
 }
 
 /** The URL of a tarball at the door with this base URL (no slash at its end; empty for the form that is hashed). */

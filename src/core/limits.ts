@@ -9,6 +9,15 @@ const GIB = 1024 * MIB;
 
 /** The largest packument is about 40 MB; three times that leaves room for years. Decoded size. */
 export const PACKUMENT_BYTES_MAX = 128 * MIB;
+/**
+ * Packuments in memory at once, from their first byte until they are taken in, by how many bytes each has: 384 MiB in
+ * all if each is as large as it may be.
+ */
+export const PACKUMENT_ROOMS = [
+  { fromBytes: 0, places: 64 },
+  { fromBytes: MIB, places: 8 },
+  { fromBytes: 8 * MIB, places: 2 },
+] as const;
 export const TARBALL_BYTES_MAX = GIB;
 /** One version's manifest. */
 export const MANIFEST_BYTES_MAX = 4 * MIB;

@@ -5,6 +5,7 @@
 import type { Readable } from 'node:stream';
 import type { Dispatcher } from 'undici';
 import { UpstreamError, UpstreamTimeoutError } from '../core/errors.ts';
+import type { Room } from './body-rooms.ts';
 import { collect } from './http-body.ts';
 import { decoded } from './http-decode.ts';
 import { createDispatch, type DispatchOptions } from './http-dispatch.ts';
@@ -28,6 +29,8 @@ export type RequestOptions = {
   /** For everything, redirects and body included; none by default. */
   readonly totalTimeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Asked by `request` before it holds more of a body; meanwhile no more of it is read. */
+  readonly room?: Room | undefined;
   /** What is asked for, in words, for errors: `packument of express`. Default: method and URL. */
   readonly what?: string;
   /** Says whether a redirect from one URL to the next is followed. Without it, redirects are answers like others. */
@@ -73,7 +76,8 @@ export function createHttpClient(options: HttpClientOptions): HttpClient {
     open,
     request: async (url, request) => {
       const { body, ...head } = await open(url, request);
-      return { ...head, body: await collect(body, request.maxBytes, () => tooLarge(request, url)) };
+      const facts = { announced: Number(head.headers['content-length'] ?? 0), room: request.room };
+      return { ...head, body: await collect(body, request.maxBytes, () => tooLarge(request, url), facts) };
     },
     close: () => dispatch.close(),
   };

@@ -2,6 +2,7 @@
 import { MalformedError, TooLargeError, UpstreamError } from '../core/errors.ts';
 import { MANIFEST_BYTES_MAX, PACKUMENT_BYTES_MAX, TARBALL_BYTES_MAX, UPSTREAM_KEYS_BYTES_MAX } from '../core/limits.ts';
 import { parseUpstreamKeys, type UpstreamKey } from '../core/upstream-signature.ts';
+import type { Room } from './body-rooms.ts';
 import type { HttpClient, HttpResponse, RequestOptions, StreamedBody } from './http-client.ts';
 import { VIA_HEADER } from './http-server.ts';
 
@@ -40,8 +41,12 @@ export type UpstreamTarball = { readonly size: number | null; readonly body: Str
  */
 export type Upstream = {
   readonly registry: string;
-  /** The full packument. Pass `validators` to be told `not-modified`. @param timeoutMs for all of it, body included */
-  packument(name: string, validators: Validators | null, timeoutMs?: number): Promise<UpstreamPackument>;
+  /**
+   * The full packument. Pass `validators` to be told `not-modified`.
+   * @param timeoutMs for all of it, body included
+   * @param room of its body
+   */
+  packument(name: string, validators: Validators | null, timeoutMs?: number, room?: Room): Promise<UpstreamPackument>;
   /** The document of one version, `/<name>/<version>`. */
   manifest(name: string, version: string, timeoutMs?: number): Promise<UpstreamManifest>;
   /** A tarball from a URL of the upstream's packuments; null if it is gone. Throws before connecting elsewhere than allowed. */
@@ -89,17 +94,17 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 
   const json = async (path: string, what: string, options: JsonRequest): Promise<HttpResponse> => {
-    const { headers = {}, totalTimeoutMs = METADATA_TIMEOUT_MS, maxBytes } = options;
+    const { headers = {}, totalTimeoutMs = METADATA_TIMEOUT_MS, maxBytes, room } = options;
     const accept = { accept: 'application/json', ...headers };
-    return ask(path, { headers: accept, maxBytes, what, totalTimeoutMs, headersTimeoutMs: totalTimeoutMs });
+    return ask(path, { headers: accept, maxBytes, room, what, totalTimeoutMs, headersTimeoutMs: totalTimeoutMs });
   };
 
   return {
     registry,
-    packument: async (name, validators, timeoutMs) => {
+    packument: async (name, validators, timeoutMs, room) => {
       const what = `packument of ${name}`;
       const headers = conditional(validators);
-      const options = { headers, maxBytes: PACKUMENT_BYTES_MAX, ...timeout(timeoutMs) };
+      const options = { headers, maxBytes: PACKUMENT_BYTES_MAX, room, ...timeout(timeoutMs) };
       const answer = await json(`/${pathOf(name)}`, what, options);
       if (isMissing(answer)) return { kind: 'missing' };
       if (answer.status === 304 && Object.keys(headers).length > 0) return { kind: 'not-modified' };
@@ -150,7 +155,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
   };
 }
 
-type JsonRequest = Pick<RequestOptions, 'headers' | 'maxBytes' | 'totalTimeoutMs'>;
+type JsonRequest = Pick<RequestOptions, 'headers' | 'maxBytes' | 'totalTimeoutMs' | 'room'>;
 
 async function openTarball(
   client: HttpClient,

@@ -13,12 +13,16 @@ import { ConflictError, MalformedError, NotFoundError, UpstreamError } from '../
 import { sha256Hex } from '../core/hash.ts';
 import { formatHead, formatVersionEntry } from '../core/head.ts';
 import type { Incident } from '../core/learn.ts';
+import { PACKUMENT_ROOMS } from '../core/limits.ts';
 import { takeManifest } from '../core/manifest.ts';
+import type { UpstreamRow } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
+import { createBodyRooms, type Room } from '../io/body-rooms.ts';
 import { createGate } from '../io/gate.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { SerialByKey } from '../io/serial.ts';
 import { storedBlob } from '../io/stored-blob.ts';
+import { sha256InTurns } from '../io/turn.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { type ComposedHead, composeHead } from './compose-head.ts';
 import type { Freshness } from './freshness.ts';
@@ -53,6 +57,9 @@ export type Intake = {
 /** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
 type Outcome = 'taken' | { readonly empty: string };
 
+/** Nothing is left of a package, and why; `emptied` is the hash of the document that says so, if there is one. */
+type Gone = { readonly emptied: string | null; readonly reason: string };
+
 const GONE = 'withdrawn by the upstream';
 /** Blobs in one transaction, so that no write holds up others for long. */
 const PUT_BLOBS = 400;
@@ -78,6 +85,7 @@ export function createIntake(deps: {
 }): Intake {
   const { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals } = deps;
   const taking = createGate(TAKING_MAX);
+  const rooms = createBodyRooms(PACKUMENT_ROOMS);
   const judging = new SerialByKey();
   /** Nothing else changes the package while the task runs. */
   const alone = <T>(name: string, task: (view: PackageView) => Promise<T>): Promise<T> =>
@@ -135,12 +143,15 @@ export function createIntake(deps: {
   /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
   async function isStillGone(name: string, emptied: string | null): Promise<boolean> {
     await setTimeout(deps.secondLookMs);
-    const answer = await upstream.packument(name, null, deps.timeoutMs);
-    return answer.kind === 'missing' || (answer.kind === 'fresh' && sha256Hex(answer.bytes) === emptied);
+    return rooms(async (room) => {
+      const answer = await upstream.packument(name, null, deps.timeoutMs, room);
+      if (answer.kind !== 'fresh') return answer.kind === 'missing';
+      return (await sha256InTurns(answer.bytes)) === emptied;
+    });
   }
 
   /** The upstream has no such package, or nothing left in it that may be published. */
-  async function gone(name: string, emptied: string | null, reason: string): Promise<void> {
+  async function gone(name: string, { emptied, reason }: Gone): Promise<void> {
     const mayBeWithdrawn = (view: PackageView) => isKnown(view) && !view.withdrawn;
     if (mayBeWithdrawn(await index.get(name))) {
       if (!(await isStillGone(name, emptied))) {
@@ -157,6 +168,27 @@ export function createIntake(deps: {
     if (reason === GONE) await withdrawals.admit(name, { versions: order.length, gone: 'all' });
     await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
     await commit(new Map(), withdrawalsOf(name, [{ version: '*', reason }]));
+  }
+
+  /** One look at the packument; what came is held no longer than this takes. */
+  async function look(name: string, room: Room): Promise<Gone | Omit<UpstreamRow, 'checked'>> {
+    const view = await index.get(name);
+    const before = view.head ? await freshness.validators(name) : null;
+    const answer = await upstream.packument(name, before, deps.timeoutMs, room);
+    if (answer.kind === 'missing') return { emptied: null, reason: GONE };
+    if (answer.kind === 'not-modified') {
+      await unchanged(view);
+      return before ?? absentRow;
+    }
+    const { bytes, etag, lastModified } = answer;
+    const body = await sha256InTurns(bytes);
+    if (body === before?.body) await unchanged(view);
+    else {
+      await keys.refresh();
+      const outcome = await taking(() => alone(name, (current) => takeIn(current, bytes)));
+      if (outcome !== 'taken') return { emptied: body, reason: outcome.empty };
+    }
+    return { etag, lastModified, body, absent: false };
   }
 
   async function unchanged(view: PackageView): Promise<void> {
@@ -204,7 +236,7 @@ export function createIntake(deps: {
       });
       if (!taken) return;
       const line = utf8(formatVersionEntry(taken.entry));
-      const fresh = new Map([...taken.blobs, line].map((one) => [sha256Hex(one), one]));
+      const fresh = new Map(taken.blobs).set(sha256Hex(line), line);
       await noteTarballUrls(metadata, name, new Map(taken.url ? [[version, taken.url]] : []));
       await commit(fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
       if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
@@ -217,34 +249,22 @@ export function createIntake(deps: {
 
   return {
     async packument(name) {
-      const view = await index.get(name);
-      const before = view.head ? await freshness.validators(name) : null;
-      const answer = await upstream.packument(name, before, deps.timeoutMs);
-      if (answer.kind === 'missing') return gone(name, null, GONE);
-      if (answer.kind === 'not-modified') {
-        await unchanged(view);
-        await followAlone(name);
-        return freshness.checked(name, before ?? absentRow);
-      }
-      const body = sha256Hex(answer.bytes);
-      if (body === before?.body) await unchanged(view);
-      else {
-        await keys.refresh();
-        const outcome = await taking(() => alone(name, (current) => takeIn(current, answer.bytes)));
-        if (outcome !== 'taken') return gone(name, body, outcome.empty);
-      }
+      const seen = await rooms((room) => look(name, room));
+      if ('emptied' in seen) return gone(name, seen);
       await followAlone(name);
-      await freshness.checked(name, { etag: answer.etag, lastModified: answer.lastModified, body, absent: false });
+      await freshness.checked(name, seen);
     },
 
-    async repin(name, order) {
-      const answer = await upstream.packument(name, null, deps.timeoutMs);
-      if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${name}`);
-      await keys.refresh();
-      await taking(() => alone(name, (view) => takeIn(view, answer.bytes, order)));
-      const { etag, lastModified } = answer;
-      await freshness.checked(name, { etag, lastModified, body: sha256Hex(answer.bytes), absent: false });
-    },
+    repin: (name, order) =>
+      rooms(async (room) => {
+        const answer = await upstream.packument(name, null, deps.timeoutMs, room);
+        if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${name}`);
+        await keys.refresh();
+        await taking(() => alone(name, (view) => takeIn(view, answer.bytes, order)));
+        const { etag, lastModified } = answer;
+        const body = await sha256InTurns(answer.bytes);
+        await freshness.checked(name, { etag, lastModified, body, absent: false });
+      }),
 
     async version(name, version) {
       await keys.refresh();

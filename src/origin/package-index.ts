@@ -4,10 +4,12 @@
 import { text } from '../core/bytes.ts';
 import { type Head, parseHead, parsePage } from '../core/head.ts';
 import { canonicalFile } from '../core/manifest.ts';
+import type { Steps } from '../core/steps.ts';
 import { type VersionRow, versionOfKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { storedBlob } from '../io/stored-blob.ts';
+import { inTurns, Turn } from '../io/turn.ts';
 
 /** One package, all that is needed to answer for it. Never changed; replaced whole. */
 export type PackageView = {
@@ -89,7 +91,12 @@ async function load(
   const read = (hex: string) => storedBlob(blobs, hex, name);
   const rows = new Map(versions.map(({ key, row: version }) => [versionOfKey(key), version]));
   const head = row?.head ? parseHead(await read(row.head)) : null;
-  const pages = await Promise.all((head?.pages ?? []).map(async (page) => parsePage(await read(page))));
+  const turn = new Turn();
+  const order: string[] = [];
+  for (const page of head?.pages ?? []) {
+    for (const { version } of parsePage(await read(page))) order.push(version);
+    if (turn.isSpent()) await turn.give();
+  }
   return {
     name,
     head,
@@ -97,8 +104,8 @@ async function load(
     seq: row?.seq ?? 0,
     withdrawn: row?.withdrawn ?? null,
     rows,
-    order: pages.flat().map((entry) => entry.version),
-    files: filesOf(name, rows),
+    order,
+    files: await inTurns(filesOf(name, rows), turn),
     tags: head ? (JSON.parse(text(await read(head.tags))) as Record<string, string>) : {},
   };
 }
@@ -107,7 +114,7 @@ async function load(
 const STATES = ['listed', 'learned', 'withdrawn'] as const;
 
 /** A file name that is given out goes before a canonical spelling that happens to be the same. */
-function filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Map<string, string> {
+function* filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Steps<Map<string, string>> {
   const files = new Map<string, string>();
   const add = (file: string, version: string) => {
     if (!files.has(file)) files.set(file, version);
@@ -115,7 +122,10 @@ function filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Map<strin
   for (const state of STATES) {
     const versions = [...rows].filter(([, row]) => row.state === state);
     for (const [version, row] of versions) add(row.file, version);
-    for (const [version] of versions) add(canonicalFile(name, version), version);
+    for (const [version] of versions) {
+      add(canonicalFile(name, version), version);
+      yield;
+    }
   }
   return files;
 }

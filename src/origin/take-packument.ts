@@ -24,7 +24,7 @@ import { HEAD_PAGES_MAX, PAGE_ENTRIES } from '../core/limits.ts';
 import { canonicalFile, readPins, type TakenManifest, takeManifest } from '../core/manifest.ts';
 import { type SplitPackument, splitPackument } from '../core/packument-split.ts';
 import { type MeasuredRow, type VersionRow, versionKey } from '../core/tables.ts';
-import { Turn } from '../io/turn.ts';
+import { inTurns, Turn } from '../io/turn.ts';
 
 const VERSIONS_MAX = HEAD_PAGES_MAX * PAGE_ENTRIES;
 
@@ -38,8 +38,8 @@ export type TakeDeps = {
   habit(): SigningHabit;
 };
 
-/** A version that may be published, and the blobs that came with it. */
-export type TakenVersion = { entry: VersionEntry; blobs: Uint8Array[]; url: string | null };
+/** A version that may be published, and the blobs that came with it by SHA-256. */
+export type TakenVersion = { entry: VersionEntry; blobs: ReadonlyMap<string, Uint8Array>; url: string | null };
 
 /** What we publish of an upstream's packument. `blobs` are new ones by SHA-256, `urls` tarball URLs by version. */
 export type TakenPackument = {
@@ -74,7 +74,7 @@ export async function takePackument(
   deps: TakeDeps,
 ): Promise<TakenPackument> {
   const turn = new Turn();
-  const split = await runInTurns(splitPackument(bytes, name), turn);
+  const split = await inTurns(splitPackument(bytes, name), turn);
   refuseTooMany(split.versions.length);
   const taken = new Map<string, TakenVersion>();
   const incidents: Incident[] = [];
@@ -88,7 +88,8 @@ export async function takePackument(
     const one = await takeVersion(name, version, raw, split.time?.get(version) ?? null, known, deps, report);
     if (one) taken.set(version, one);
   }
-  return compose(name, split, taken, known, incidents, disputed);
+  await turn.give();
+  return compose(name, split, taken, known, incidents, disputed, turn);
 }
 
 /** No head can list more; found out before each of them is judged. */
@@ -97,21 +98,23 @@ function refuseTooMany(versions: number): void {
   throw new MalformedError('packument', `${versions} versions, and a package here may have ${VERSIONS_MAX}`);
 }
 
-function compose(
+async function compose(
   name: string,
   split: SplitPackument,
   taken: ReadonlyMap<string, TakenVersion>,
   known: KnownPackage,
   incidents: Incident[],
   disputed: ReadonlyMap<string, string>,
-): TakenPackument {
+  turn: Turn,
+): Promise<TakenPackument> {
   const order = inOrder(known.order, [...taken.keys()]);
   const blobs = new Map<string, Uint8Array>();
   const urls = new Map<string, string>();
   for (const [version, one] of taken) {
-    for (const blob of one.blobs) blobs.set(sha256Hex(blob), blob);
+    for (const [hex, blob] of one.blobs) blobs.set(hex, blob);
     if (one.url) urls.set(version, one.url);
   }
+  await turn.give();
   const withdrawn = known.order
     .filter((version) => !taken.has(version))
     .map((version) => {
@@ -119,7 +122,9 @@ function compose(
       return { version, reason, isGone: !disputed.has(version) };
     });
   const tags = publishableTags({ tags: split.distTags, bytes: split.distTagsBytes }, new Set(order), known.tags);
+  await turn.give();
   const top = buildTop(publishTimes(split.time, known.rows, taken), split.rest);
+  await turn.give();
   const entries = uniqueFiles(
     name,
     order.map((version) => (taken.get(version) as TakenVersion).entry),
@@ -253,27 +258,16 @@ async function sideOf(
 function upstreamVersion(version: string, taken: TakenManifest): TakenVersion {
   const { manifest, cut, abbreviated, abbreviatedCut, file, pinned } = taken;
   if (!pinned) throw new TypeError(`${version} has no hash to pin`);
-  const entry: VersionEntry = {
-    version,
-    manifest: sha256Hex(manifest),
-    cut,
-    file,
-    abbreviated: sha256Hex(abbreviated),
-    abbreviatedCut,
-    pinned,
-  };
-  return { entry, blobs: [manifest, abbreviated], url: taken.tarballUrl };
+  const [full, short] = [sha256Hex(manifest), sha256Hex(abbreviated)];
+  const entry: VersionEntry = { version, manifest: full, cut, file, abbreviated: short, abbreviatedCut, pinned };
+  const blobs = new Map([
+    [full, manifest],
+    [short, abbreviated],
+  ]);
+  return { entry, blobs, url: taken.tarballUrl };
 }
 
 /** The pinned version as it stands; the upstream may have moved its tarball. */
 function pinnedVersion(name: string, version: string, row: VersionRow, url: string | null): TakenVersion {
-  return { entry: entryOfRow(versionKey(name, version), row), blobs: [], url };
-}
-
-async function runInTurns<T>(steps: Generator<unknown, T>, turn: Turn): Promise<T> {
-  for (;;) {
-    const step = steps.next();
-    if (step.done) return step.value;
-    if (turn.isSpent()) await turn.give();
-  }
+  return { entry: entryOfRow(versionKey(name, version), row), blobs: new Map(), url };
 }
