@@ -15,6 +15,8 @@ const TAG = 'open-registry';
 const LABEL = 'sig1';
 /** Clocks may differ by this much, seconds. */
 export const SKEW_SECONDS_MAX = 300;
+/** For requests signed right after a server started, by a clock that is a little late; `created` is in whole seconds. */
+const START_SKEW_SECONDS = 2;
 const HEADER_LENGTH_MAX = 1_024;
 
 export type RequestHeaders = Readonly<Record<string, string | readonly string[] | undefined>>;
@@ -143,13 +145,17 @@ export function contentDigest(body: Uint8Array): string {
 /**
  * Remembers which nonces were used, so that a captured request is good once. Bounded: a nonce is forgotten when its
  * signature has expired, and one key can't use up the room of all others. Full means refusing, never forgetting early.
+ * A new memory knows nothing of what was used before it, so signatures that are older than it are refused.
  */
 export class NonceMemory {
+  readonly #since: number;
   readonly #perKeyMax: number;
   readonly #keysMax: number;
   readonly #used = new Map<string, Map<string, number>>();
 
-  constructor({ perKeyMax = 1_000, keysMax = 5_000 }: { perKeyMax?: number; keysMax?: number } = {}) {
+  /** @param since unix ms at which the memory begins */
+  constructor(since: number, { perKeyMax = 1_000, keysMax = 5_000 }: { perKeyMax?: number; keysMax?: number } = {}) {
+    this.#since = since / 1000 - START_SKEW_SECONDS;
     this.#perKeyMax = perKeyMax;
     this.#keysMax = keysMax;
   }
@@ -157,9 +163,11 @@ export class NonceMemory {
   /**
    * Takes the nonce of a signature that was verified.
    * @param now unix ms
-   * @throws UnauthorizedError if it was used before or there is no room
+   * @throws UnauthorizedError if it was used before, or may have been, or there is no room
    */
   use({ keyId, nonce, created }: RequestSignature, now: number): void {
+    if (created < this.#since)
+      throw refused('it was created before this server started; sign again, or check the clock');
     const nonces = this.#used.get(keyId) ?? this.#newKey(now);
     if (nonces.has(nonce)) throw refused('this nonce was used before; sign each request anew');
     if (nonces.size >= this.#perKeyMax) forget(nonces, now);

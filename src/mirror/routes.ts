@@ -30,7 +30,7 @@ export type MirrorRoutesDeps = {
 const HEX_LENGTH = { sha256: 64, sha512: 128 } as const;
 
 export function createMirrorRoutes(deps: MirrorRoutesDeps): Handler {
-  const nonces = new NonceMemory();
+  const nonces = new NonceMemory(deps.now());
   const credentials = deps.metrics.counter(
     'authorization_seen_total',
     'Requests that carried credentials, which are dropped',

@@ -193,8 +193,8 @@ function createGuard({ keys, now }: FederationRoutesDeps): Guard {
   };
   const pace = new TokenBuckets(APPLY_PACE);
   return {
-    hostOf: signerOf(new NonceMemory()),
-    applicantOf: signerOf(new NonceMemory()),
+    hostOf: signerOf(new NonceMemory(now())),
+    applicantOf: signerOf(new NonceMemory(now())),
     checkPace({ network }) {
       if (!pace.take(network, now()))
         throw new TooManyRequestsError('this network applies too often; try again in a minute');

@@ -170,14 +170,23 @@ describe('NonceMemory', () => {
   });
 
   it('takes each nonce of a key once', () => {
-    const memory = new NonceMemory();
+    const memory = new NonceMemory(NOW_SECONDS * 1000);
     memory.use(signed('a', 'one'), NOW_SECONDS * 1000);
     memory.use(signed('b', 'one'), NOW_SECONDS * 1000);
     assert.throws(() => memory.use(signed('a', 'one'), NOW_SECONDS * 1000), /used before/);
   });
 
+  it('refuses what may have been used before it began, with two seconds for clocks that differ', () => {
+    const startedAfter = (seconds: number) => new NonceMemory((NOW_SECONDS + seconds) * 1000);
+    startedAfter(2).use(signed('a', 'one'), (NOW_SECONDS + 3) * 1000);
+    assert.throws(
+      () => startedAfter(3).use(signed('a', 'one'), (NOW_SECONDS + 3) * 1000),
+      /before this server started/,
+    );
+  });
+
   it('refuses rather than forgets when full, and has room again once signatures expired', () => {
-    const memory = new NonceMemory({ perKeyMax: 2, keysMax: 2 });
+    const memory = new NonceMemory(NOW_SECONDS * 1000, { perKeyMax: 2, keysMax: 2 });
     for (const nonce of ['one', 'two']) memory.use(signed('a', nonce), NOW_SECONDS * 1000);
     assert.throws(() => memory.use(signed('a', 'three'), NOW_SECONDS * 1000), /slow down/);
     memory.use(signed('b', 'one'), NOW_SECONDS * 1000);

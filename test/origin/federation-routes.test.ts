@@ -122,9 +122,22 @@ describe('signed requests', () => {
     assert.equal((await applicant.send('POST', HEARTBEAT, heartbeat)).status, 401);
     await applicant.apply();
     assert.equal((await applicant.send('POST', HEARTBEAT, heartbeat)).status, 403);
-    const replayed = await replay(origin, () => applicant.send('POST', HEARTBEAT, heartbeat));
+    const again = await captured(() => applicant.send('POST', HEARTBEAT, heartbeat));
+    const replayed = await again();
     assert.equal(replayed.status, 401);
     assert.match(((await replayed.json()) as { error: string }).error, /nonce was used before/);
+  });
+
+  it('refuses after a restart what was signed before it', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const { store, data, port } = origin;
+    const applicant = await makeApplicant(origin);
+    const again = await captured(() => applicant.apply());
+    await origin.close();
+    await startHostsOrigin(t, { store, data, port, now: () => Date.now() + 3_500 });
+    const replayed = await again();
+    assert.equal(replayed.status, 401);
+    assert.match(((await replayed.json()) as { error: string }).error, /before this server started/);
   });
 
   it('gives no presence to a feed without the signature of an approved host', async (t) => {
@@ -154,8 +167,8 @@ describe('signed requests', () => {
   });
 });
 
-/** The same request twice: what is signed once is sent by someone who saw it, too. */
-async function replay(origin: HostsOrigin, send: () => Promise<Response>): Promise<Response> {
+/** Sends the request; the answer sends the same bytes again, as someone who saw them could. */
+async function captured(send: () => Promise<Response>): Promise<() => Promise<Response>> {
   const real = globalThis.fetch;
   let again: (() => Promise<Response>) | null = null;
   globalThis.fetch = (...request) => {
@@ -165,6 +178,6 @@ async function replay(origin: HostsOrigin, send: () => Promise<Response>): Promi
   await send().finally(() => {
     globalThis.fetch = real;
   });
-  assert.ok(again, `nothing was sent to ${origin.url}`);
-  return (again as () => Promise<Response>)();
+  assert.ok(again, 'nothing was sent');
+  return again;
 }
