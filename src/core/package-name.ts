@@ -45,7 +45,26 @@ export function namePattern(pattern: string): (name: string) => boolean {
   if (!isValidName(pattern.replaceAll('*', 'x'))) {
     throw new UsageError(`${pattern} is not a package name or pattern; write one such as express or @scope/*`);
   }
-  const parts = pattern.split('*').map((part) => part.replace(/[.+()]/g, '\\$&'));
-  const expression = new RegExp(`^${parts.join('[^/]*')}$`);
-  return (name) => expression.test(name);
+  const wanted = pattern.split('/').map((segment) => segment.split('*'));
+  return (name) => {
+    const segments = name.split('/');
+    return segments.length === wanted.length && wanted.every((parts, at) => fits(segments[at] ?? '', parts));
+  };
+}
+
+/**
+ * Whether the text is these parts in this order, with anything in between. Each is taken where it comes first, which is
+ * as good as any other place and never has to be taken back: strangers choose the names.
+ */
+function fits(text: string, [first = '', ...rest]: readonly string[]): boolean {
+  const last = rest.pop();
+  if (last === undefined) return text === first;
+  if (!text.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of rest) {
+    const found = text.indexOf(part, at);
+    if (found === -1) return false;
+    at = found + part.length;
+  }
+  return text.length - last.length >= at && text.endsWith(last);
 }

@@ -139,6 +139,25 @@ test('patterns match whole names, and a star stays within its half', () => {
   assert.equal(namePattern('express')('express-session'), false);
 });
 
+test('a pattern with many stars is matched as quickly as any', () => {
+  const many = namePattern(`${'*a'.repeat(20)}*b`);
+  assert.equal(many(`${'a'.repeat(200)}b`), true);
+  assert.equal(many(`${'a'.repeat(200)}c`), false);
+});
+
+test('property: a pattern matches as a regular expression would', () => {
+  const few = fc.string({ unit: fc.constantFrom(...'ab*'), minLength: 1, maxLength: 6 });
+  const text = fc.string({ unit: fc.constantFrom(...'ab'), minLength: 1, maxLength: 8 });
+  fc.assert(
+    fc.property(few, text, fc.boolean(), (pattern, name, scoped) => {
+      const [wanted, given] = scoped ? [`@${pattern}/${pattern}`, `@${name}/${name}`] : [pattern, name];
+      const expected = new RegExp(`^${wanted.replaceAll('*', '[^/]*')}$`).test(given);
+      assert.equal(namePattern(wanted)(given), expected || wanted === '*');
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
 test('a pattern that no name matches is refused with what to write', () => {
   for (const pattern of ['', '@scope', '@scope/', '../*', 'a b', '@*/*/*']) {
     assert.throws(() => namePattern(pattern), UsageError, pattern);
