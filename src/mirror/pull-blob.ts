@@ -38,6 +38,8 @@ export type Pull = {
 export type PullDeps = {
   readonly client: HttpClient;
   readonly origin: string;
+  /** Base URLs, in the order of the configuration. */
+  readonly peers: readonly string[];
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly times: FetchTimes;
@@ -77,10 +79,16 @@ export async function* pullBlob(
 }
 
 /** Counts what became of asking a source. */
-export function countFetch({ metrics }: PullDeps, source: string, outcome: string): void {
-  metrics
+export function countFetch(deps: PullDeps, source: string, outcome: string): void {
+  deps.metrics
     .counter('mirror_fetches_total', 'Blobs asked of a peer or the origin', ['source', 'outcome'])
-    .inc({ source, outcome });
+    .inc({ source: publicName(deps, source), outcome });
+}
+
+/** The metrics are for everyone to read, and where an operator's own peers are is not. */
+function publicName({ origin, peers }: PullDeps, source: string): string {
+  if (source === origin) return 'origin';
+  return peers.includes(source) ? `peer ${peers.indexOf(source) + 1}` : 'unknown';
 }
 
 /**

@@ -143,7 +143,7 @@ async function serve(
   const { origin, peers } = config;
   tally.count(blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
   const times = deps.fetchTimes ?? FETCH_TIMES;
-  const pulling = { client, origin, logger, metrics, times };
+  const pulling = { client, origin, peers, logger, metrics, times };
   const fetcher = createBlobFetcher({ ...pulling, blobs });
   const stopping = new AbortController();
   const passing = {

@@ -106,7 +106,7 @@ describe('a missing blob with chunk hashes', () => {
       assert.deepEqual(await bytesOf(await ask(origin, mirror, sha512)), bytes);
       assert.equal(asksAt(origin, sha512), 1);
       const metrics = await (await fetch(`${mirror.url}/-/metrics`)).text();
-      assert.match(metrics, new RegExp(`fetches_total{source="${peer.url}",outcome="(wrong-bytes|failed)"`));
+      assert.match(metrics, /fetches_total{source="peer 1",outcome="(wrong-bytes|failed)"/);
     });
   }
 
