@@ -91,6 +91,9 @@ test('garbage, oversized headers and a missing Host are answered in JSON', async
   assert.match(JSON.parse(bodyOf(await raw(port, 'hello\r\n\r\n'))).error, /not (a valid )?(an )?HTTP/);
   const large = await raw(port, `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`);
   assert.match(large, /^HTTP\/1\.1 431 /);
+  const head = await raw(port, 'HEAD / HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n');
+  assert.match(head, /^HTTP\/1\.1 400 /);
+  assert.equal(bodyOf(head), '', 'a HEAD has no body, refused or not');
   const hostless = await raw(port, 'GET / HTTP/1.1\r\nConnection: close\r\n\r\n');
   assert.match(hostless, /^HTTP\/1\.1 400 /);
   assert.match(JSON.parse(bodyOf(hostless)).error, /Host/);
