@@ -4,11 +4,13 @@
  * Index tables change in no other way, so each can be rebuilt from the journal and the content-addressed blobs.
  * Nothing here reads a store: {@link foldEntries} is given a reader and answers with the changes to write.
  */
-import { topTime } from './assembly.ts';
+import { readTopTime } from './assembly.ts';
 import { type Entry, parseEntry } from './entry.ts';
 import { MalformedError } from './errors.ts';
 import { parseHead, parsePage, parseVersionEntry, type VersionEntry } from './head.ts';
 import { formatPinned, parsePinned } from './integrity.ts';
+import { PAGE_ENTRIES } from './limits.ts';
+import type { Steps } from './steps.ts';
 import {
   type Change,
   change,
@@ -27,6 +29,8 @@ export type FoldReader = {
   blob(sha256: string): Promise<Uint8Array>;
   get<T extends TableName>(table: T, key: string): Promise<Tables[T] | null>;
   scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]>;
+  /** Lets others have their turn: asked now and then while an entry of a large package is folded. */
+  pause?(): Promise<void>;
 };
 
 /** A reader that also sees changes not written yet, so that entries of one batch may build on each other. */
@@ -48,7 +52,9 @@ class Overlay implements FoldReader {
   }
 
   async scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]> {
-    const rows = new Map((await this.#base.scan(table, prefix)).map(({ key, row }) => [key, row]));
+    const stored = await this.#base.scan(table, prefix);
+    if (this.changes.size === 0) return stored;
+    const rows = new Map(stored.map(({ key, row }) => [key, row]));
     for (const pending of this.changes.values()) {
       if (pending.table !== table || !pending.key.startsWith(prefix)) continue;
       if (pending.row === null) rows.delete(pending.key);
@@ -57,8 +63,15 @@ class Overlay implements FoldReader {
     return [...rows].map(([key, row]) => ({ key, row }));
   }
 
-  add(changes: Iterable<Change>): void {
-    for (const one of changes) this.changes.set(`${one.table}\n${one.key}`, one);
+  async pause(): Promise<void> {
+    await this.#base.pause?.();
+  }
+
+  async add(changes: readonly Change[]): Promise<void> {
+    for (const [at, one] of changes.entries()) {
+      this.changes.set(`${one.table}\n${one.key}`, one);
+      if (at % PAGE_ENTRIES === 0) await this.pause();
+    }
   }
 }
 
@@ -68,7 +81,7 @@ class Overlay implements FoldReader {
  */
 export async function foldEntries(entries: readonly Uint8Array[], reader: FoldReader): Promise<Change[]> {
   const overlay = new Overlay(reader);
-  for (const bytes of entries) overlay.add(await foldEntry(parseEntry(bytes), overlay));
+  for (const bytes of entries) await overlay.add(await foldEntry(parseEntry(bytes), overlay));
   return [...overlay.changes.values()];
 }
 
@@ -107,7 +120,7 @@ async function foldLearned(entry: Of<'learned'>, reader: FoldReader): Promise<Ch
   if (head.name !== entry.name) {
     throw new MalformedError('head', `the entry is about ${entry.name}, the head that it names about ${head.name}`);
   }
-  const times = topTime(await reader.blob(head.top));
+  const times = await pausing(readTopTime(await reader.blob(head.top)), reader);
   const changes: Change[] = [change('package', entry.name, { head: entry.head, seq: head.seq, withdrawn: null })];
   const before = new Map((await reader.scan('version', versionPrefix(entry.name))).map(({ key, row }) => [key, row]));
   const pins = new Set<string>();
@@ -120,6 +133,7 @@ async function foldLearned(entry: Of<'learned'>, reader: FoldReader): Promise<Ch
       pins.add(row.pinned);
       before.delete(key);
     }
+    await reader.pause?.();
   }
   for (const [key, row] of before) {
     if (row.state === 'listed') changes.push(change('version', key, { ...row, state: 'withdrawn', reason: null }));
@@ -219,4 +233,12 @@ export function entryOfRow(key: string, row: VersionRow): VersionEntry {
 
 function sameRow(a: VersionRow | undefined, b: VersionRow): boolean {
   return a !== undefined && (Object.keys(b) as (keyof VersionRow)[]).every((field) => a[field] === b[field]);
+}
+
+async function pausing<T>(steps: Steps<T>, reader: FoldReader): Promise<T> {
+  for (;;) {
+    const step = steps.next();
+    if (step.done) return step.value;
+    await reader.pause?.();
+  }
 }

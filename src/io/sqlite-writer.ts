@@ -26,6 +26,8 @@ export type Request =
   | { readonly close: true };
 export type Reply = { readonly done: true } | { readonly failed: { message: string; errcode: number | null } };
 
+/** What is sent to the thread at once: sending copies, and nobody can have a turn meanwhile. */
+const PART_STEPS = 256;
 /** sqlite.org/rescode.html: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE for no room for the index of the write-ahead log. */
 const FULL_CODES: readonly (number | null)[] = [13, 4874];
 
@@ -99,22 +101,21 @@ export class SqliteWriter {
   async #sendParts(steps: Iterable<Step>): Promise<void> {
     let part: Step[] = [];
     for (const step of steps) {
-      part.push(step);
-      if (!this.#turn.isSpent()) continue;
+      part.push(ownBytes(step));
+      if (part.length < PART_STEPS && !this.#turn.isSpent()) continue;
       this.#post(part, null);
       part = [];
-      await this.#turn.give();
+      if (this.#turn.isSpent()) await this.#turn.give();
     }
     if (part.length > 0) this.#post(part, null);
   }
 
   #post(steps: readonly Step[], end: 'commit' | 'rollback' | null): void {
-    const own = steps.map(ownBytes);
-    const buffers = own
+    const buffers = steps
       .flat()
       .filter(isBytes)
       .map(({ buffer }) => buffer);
-    this.#worker.postMessage({ steps: own, end } satisfies Request, buffers);
+    this.#worker.postMessage({ steps, end } satisfies Request, buffers);
   }
 
   /** The thread keeps the process alive while it owes an answer, and only then. */

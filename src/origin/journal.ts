@@ -15,6 +15,7 @@ import { type Change, nameOfKey } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { storedBlob } from '../io/stored-blob.ts';
+import { Turn } from '../io/turn.ts';
 
 /** An entry before the journal gave it its time. */
 export type NewEntry = Entry extends infer E ? (E extends Entry ? Omit<E, 'time'> : never) : never;
@@ -124,7 +125,11 @@ async function applyFold(
 
 /** What the fold reads, out of the origin's stores. */
 export function foldReader({ metadata, blobs }: Pick<JournalDeps, 'metadata' | 'blobs'>): FoldReader {
+  const turn = new Turn();
   return {
+    pause: async () => {
+      if (turn.isSpent()) await turn.give();
+    },
     blob: (hex) => storedBlob(blobs, hex, 'a journal entry'),
     get: (table, key) => metadata.get(table, key),
     scan: (table, prefix) => metadata.scan(table, prefix),

@@ -121,7 +121,10 @@ function* filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Steps<Ma
   };
   for (const state of STATES) {
     const versions = [...rows].filter(([, row]) => row.state === state);
-    for (const [version, row] of versions) add(row.file, version);
+    for (const [version, row] of versions) {
+      add(row.file, version);
+      yield;
+    }
     for (const [version] of versions) {
       add(canonicalFile(name, version), version);
       yield;

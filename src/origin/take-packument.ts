@@ -123,12 +123,15 @@ async function compose(
     });
   const tags = publishableTags({ tags: split.distTags, bytes: split.distTagsBytes }, new Set(order), known.tags);
   await turn.give();
-  const top = buildTop(publishTimes(split.time, known.rows, taken), split.rest);
+  const times = publishTimes(split.time, known.rows, taken);
+  await turn.give();
+  const top = buildTop(times, split.rest);
   await turn.give();
   const entries = uniqueFiles(
     name,
     order.map((version) => (taken.get(version) as TakenVersion).entry),
   );
+  await turn.give();
   return { name, entries, tags, top, blobs, urls, incidents, withdrawn };
 }
 

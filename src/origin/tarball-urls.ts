@@ -1,6 +1,7 @@
 /** Where the upstream keeps tarballs: a local table, by name and version. */
 import { type Change, change, versionKey, versionPrefix } from '../core/tables.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import { Turn } from '../io/turn.ts';
 
 /** @param urls by version */
 export async function noteTarballUrls(
@@ -9,10 +10,13 @@ export async function noteTarballUrls(
   urls: ReadonlyMap<string, string>,
 ): Promise<void> {
   const known = await knownUrls(metadata, name, [...urls.keys()]);
-  const changes: Change[] = [...urls]
-    .map(([version, url]) => ({ key: versionKey(name, version), url }))
-    .filter(({ key, url }) => known.get(key) !== url)
-    .map(({ key, url }) => change('tarball-url', key, { url }));
+  const turn = new Turn();
+  const changes: Change[] = [];
+  for (const [version, url] of urls) {
+    const key = versionKey(name, version);
+    if (known.get(key) !== url) changes.push(change('tarball-url', key, { url }));
+    if (turn.isSpent()) await turn.give();
+  }
   if (changes.length > 0) await metadata.write(changes);
 }
 

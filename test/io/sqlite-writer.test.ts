@@ -76,6 +76,19 @@ test('a transaction that fails, on either side, leaves nothing and does not spoi
   await close();
 });
 
+test('a transaction of more steps than are sent at once is still one', async () => {
+  const { writer, count, close } = await open(tempFolder());
+  function* failing(): Generator<Step> {
+    for (let n = 0; n < 600; n += 1) yield [0, n];
+    throw new Error('no more');
+  }
+  await assert.rejects(writer.transact(failing()), /no more/);
+  assert.equal(count(), 0);
+  await writer.transact(Array.from({ length: 600 }, (_, n): Step => [0, n]));
+  assert.equal(count(), 600);
+  await close();
+});
+
 test('a writer with nothing to do does not keep the process alive', () => {
   const source = pathToFileURL(join(import.meta.dirname, '../../src/io/sqlite-writer.ts'));
   const script = `
