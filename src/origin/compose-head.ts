@@ -7,9 +7,10 @@ import { sha256Hex } from '../core/hash.ts';
 import { formatHead, type Head } from '../core/head.ts';
 import { formatPages } from '../core/pages.ts';
 import { inTurns, Turn } from '../io/turn.ts';
+import type { PackageView } from './package-index.ts';
 import type { TakenPackument } from './take-packument.ts';
 
-/** A head with all blobs that it names and that are not stored yet, by SHA-256; its own bytes are among them. */
+/** A head with the blobs that it names, by SHA-256, as far as they came along; its own bytes are among them. */
 export type ComposedHead = { head: Head; hash: string; blobs: Map<string, Uint8Array> };
 
 /**
@@ -41,6 +42,18 @@ export async function composeHead(
   };
   const hash = add(formatHead(head));
   return { head, hash, blobs };
+}
+
+/** Null if the head is the one that stands; otherwise with the next sequence number. */
+export function withSequence(composed: ComposedHead, view: Pick<PackageView, 'headHash' | 'seq'>): ComposedHead | null {
+  if (composed.hash === view.headHash) return null;
+  if (view.seq === 0) return composed;
+  const head = { ...composed.head, seq: view.seq + 1 };
+  const bytes = formatHead(head);
+  const blobs = new Map(composed.blobs);
+  blobs.delete(composed.hash);
+  const hash = sha256Hex(bytes);
+  return { head, hash, blobs: blobs.set(hash, bytes) };
 }
 
 async function read(

@@ -11,7 +11,7 @@ import { setTimeout } from 'node:timers/promises';
 import { utf8 } from '../core/bytes.ts';
 import { ConflictError, MalformedError, NotFoundError, UpstreamError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
-import { formatHead, formatVersionEntry } from '../core/head.ts';
+import { formatVersionEntry } from '../core/head.ts';
 import type { Incident } from '../core/learn.ts';
 import { PACKUMENT_ROOMS } from '../core/limits.ts';
 import { takeManifest } from '../core/manifest.ts';
@@ -24,7 +24,7 @@ import { SerialByKey } from '../io/serial.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import { sha256InTurns } from '../io/turn.ts';
 import type { Upstream } from '../io/upstream.ts';
-import { type ComposedHead, composeHead } from './compose-head.ts';
+import { composeHead, withSequence } from './compose-head.ts';
 import type { Freshness } from './freshness.ts';
 import type { Incidents } from './incidents.ts';
 import {
@@ -36,7 +36,8 @@ import {
   withdrawnIncident,
 } from './intake-entries.ts';
 import type { Journal, NewEntry } from './journal.ts';
-import type { PackageIndex, PackageView } from './package-index.ts';
+import { putBlobs, restoreBlobs } from './package-blobs.ts';
+import { listedCount, type PackageIndex, type PackageView } from './package-index.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
 import { noteTarballUrls } from './tarball-urls.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
@@ -61,8 +62,6 @@ type Outcome = 'taken' | { readonly empty: string };
 type Gone = { readonly emptied: string | null; readonly reason: string };
 
 const GONE = 'withdrawn by the upstream';
-/** Blobs in one transaction, so that no write holds up others for long. */
-const PUT_BLOBS = 400;
 /** Versions that were learned alone and are asked for anew at one look at their package. */
 const ALONE_MAX = 20;
 /** Packuments that are split and composed at the same time; bounds memory. */
@@ -100,8 +99,7 @@ export function createIntake(deps: {
   };
 
   async function commit(fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
-    const missing = [...fresh].map(([hex, bytes]) => ({ id: { algorithm: 'sha256' as const, hex }, bytes }));
-    for (let at = 0; at < missing.length; at += PUT_BLOBS) await blobs.putMany(missing.slice(at, at + PUT_BLOBS));
+    await putBlobs(blobs, fresh);
     deps.step?.('intake:blobs-stored');
     await journal.append(entries);
     deps.step?.('intake:journaled');
@@ -124,19 +122,22 @@ export function createIntake(deps: {
   }
 
   async function publish(view: PackageView, taken: TakenPackument, repin: Repinned | null): Promise<void> {
-    const composed = withSequence(await composeHead(taken, Math.max(view.seq, 1), blob), view);
+    const shown = await composeHead(taken, Math.max(view.seq, 1), blob);
+    const composed = withSequence(shown, view);
     await noteTarballUrls(metadata, view.name, taken.urls);
     if (composed) {
       const fresh = repin ? new Map(composed.blobs).set(repin.entry, repin.line) : composed.blobs;
       return commit(fresh, entriesFor(taken, composed, repin));
     }
     if (repin) throw new ConflictError(`${view.name}@${repin.order.version} is pinned as the upstream shows it`);
+    await restoreBlobs(blobs, shown.blobs);
+    if (!view.head) index.forget(view.name);
   }
 
   /** Counts the look, and sees to it that what is gone may be withdrawn. */
   async function follow(view: PackageView, { withdrawn }: TakenPackument): Promise<void> {
     const gone = withdrawn.filter(({ isGone }) => isGone).length;
-    if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone });
+    if (isKnown(view)) await withdrawals.admit(view.name, { versions: listedCount(view), gone });
     await incidents.report(withdrawn.map((one) => withdrawnIncident(view.name, one)));
   }
 
@@ -164,8 +165,9 @@ export function createIntake(deps: {
     await freshness.checked(name, absentRow);
   }
 
-  async function withdraw({ name, order }: PackageView, reason: string): Promise<void> {
-    if (reason === GONE) await withdrawals.admit(name, { versions: order.length, gone: 'all' });
+  async function withdraw(view: PackageView, reason: string): Promise<void> {
+    const { name } = view;
+    if (reason === GONE) await withdrawals.admit(name, { versions: listedCount(view), gone: 'all' });
     await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
     await commit(new Map(), withdrawalsOf(name, [{ version: '*', reason }]));
   }
@@ -192,7 +194,7 @@ export function createIntake(deps: {
   }
 
   async function unchanged(view: PackageView): Promise<void> {
-    if (isKnown(view)) await withdrawals.admit(view.name, { versions: view.order.length, gone: 0 });
+    if (isKnown(view)) await withdrawals.admit(view.name, { versions: listedCount(view), gone: 0 });
   }
 
   /**
@@ -281,18 +283,6 @@ const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.
 
 const versionsLearnedAlone = ({ rows }: PackageView): string[] =>
   [...rows].filter(([, row]) => row.state === 'learned').map(([version]) => version);
-
-/** Null if the head is the one that stands; otherwise with the next sequence number. */
-function withSequence(composed: ComposedHead, view: PackageView): ComposedHead | null {
-  if (composed.hash === view.headHash) return null;
-  if (view.seq === 0) return composed;
-  const head = { ...composed.head, seq: view.seq + 1 };
-  const bytes = formatHead(head);
-  const blobs = new Map(composed.blobs);
-  blobs.delete(composed.hash);
-  const hash = sha256Hex(bytes);
-  return { head, hash, blobs: blobs.set(hash, bytes) };
-}
 
 /** A document that can't be read is the upstream's fault, not the client's. */
 function asUpstreamError(what: string, error: unknown): unknown {

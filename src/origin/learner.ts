@@ -8,6 +8,7 @@ import { NotFoundError, TooManyRequestsError, UpstreamError, WithdrawnError } fr
 import { namePattern } from '../core/package-name.ts';
 import type { VersionRow } from '../core/tables.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
+import { MissingBlobError } from '../io/stored-blob.ts';
 import type { Freshness } from './freshness.ts';
 import type { Intake } from './intake.ts';
 import type { RepinOrder } from './intake-entries.ts';
@@ -32,6 +33,11 @@ export type Learner = {
    * @throws NotFoundError, ConflictError, UpstreamError, UpstreamTimeoutError
    */
   repin(name: string, order: RepinOrder): Promise<void>;
+  /**
+   * Asks for a package of which something is lost here as if for the first time, which brings back what is named.
+   * @throws UpstreamError where that fails or failed a moment ago, TooManyRequestsError
+   */
+  mend(name: string, network: string): Promise<void>;
   /** Packages whose upstream is being asked right now. */
   flights(): number;
   /** Resolves when no upstream is being asked any more. */
@@ -87,7 +93,7 @@ export function createLearner(deps: {
       if (known && (await isLate(flight, patienceMs))) return staleFor(view);
       await flight;
     } catch (error) {
-      if (!known || !(error instanceof UpstreamError || error instanceof TooManyRequestsError)) throw error;
+      if (!known || !isSurvived(error)) throw error;
       return staleFor(view);
     }
     return { view: await index.get(view.name), stale: false };
@@ -117,6 +123,11 @@ export function createLearner(deps: {
 
   return {
     repin: (name, order) => alone(name, () => intake.repin(name, order)),
+
+    async mend(name, network) {
+      if ((await freshness.of(name)).postponed) throw lostAndNotMended(name, 'the upstream could not be asked');
+      await fly(`mend ${name}`, network, () => alone(name, () => askAnew(name)));
+    },
 
     flights: () => flights.size,
     idle: async () => {
@@ -150,6 +161,17 @@ export function createLearner(deps: {
     },
   };
 
+  async function askAnew(name: string): Promise<void> {
+    await freshness.expire(name);
+    try {
+      await intake.packument(name);
+    } catch (error) {
+      if (!(error instanceof UpstreamError || error instanceof MissingBlobError)) throw error;
+      freshness.postpone(name);
+      throw lostAndNotMended(name, error.message);
+    }
+  }
+
   async function learnVersion(view: PackageView, version: string, network: string): Promise<VersionRow> {
     const { name } = view;
     if (view.withdrawn) throw new WithdrawnError({ subject: name, reason: view.withdrawn.reason });
@@ -171,6 +193,15 @@ export function createLearner(deps: {
     if (neverAsked.some((matches) => matches(name)))
       throw new NotFoundError(`${name} is not in this registry, and its upstream is never asked for it`);
   }
+}
+
+/** What keeps a package from being renewed, but not from being served as it is known. */
+const isSurvived = (error: unknown): boolean =>
+  [UpstreamError, TooManyRequestsError, MissingBlobError].some((kind) => error instanceof kind);
+
+function lostAndNotMended(name: string, why: string): UpstreamError {
+  const reason = `a part of it is lost here and could not be had again, try again in a moment: ${why}`;
+  return new UpstreamError({ what: name, reason });
 }
 
 function presentOr404(view: PackageView): PackageView {

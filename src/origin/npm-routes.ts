@@ -13,7 +13,7 @@ import { distTagsAnswer, manifestAnswer, packumentAnswer, type ShownPackage } fr
 import type { Forms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http-server.ts';
-import { storedBlob } from '../io/stored-blob.ts';
+import { MissingBlobError, storedBlob } from '../io/stored-blob.ts';
 import type { Learned, Learner } from './learner.ts';
 import type { TarballAnswers } from './tarball-answer.ts';
 
@@ -47,9 +47,9 @@ export function createNpmHandler(deps: NpmRoutesDeps): Handler {
 async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps: NpmRoutesDeps): Promise<Answer> {
   switch (request.kind) {
     case 'packument':
-      return packument(incoming, request.name, door, deps);
+      return mended(incoming, request.name, deps, () => packument(incoming, request.name, door, deps));
     case 'manifest':
-      return manifest(incoming, request.name, request.spec, door, deps);
+      return mended(incoming, request.name, deps, () => manifest(incoming, request.name, request.spec, door, deps));
     case 'tarball':
       return deps.tarballs.answer(incoming, request.name, request.file, door);
     case 'dist-tags':
@@ -80,6 +80,22 @@ async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps:
       throw new ForbiddenError(
         `${request.what} is refused: this registry only follows its upstream so far; do it there, and it appears here`,
       );
+  }
+}
+
+/** An answer for which a blob turned out to be lost is made once more, after the upstream was asked for it. */
+async function mended(
+  { network }: Incoming,
+  name: string,
+  { learner }: NpmRoutesDeps,
+  make: () => Promise<Answer>,
+): Promise<Answer> {
+  try {
+    return await make();
+  } catch (error) {
+    if (!(error instanceof MissingBlobError)) throw error;
+    await learner.mend(name, network);
+    return make();
   }
 }
 

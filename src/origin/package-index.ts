@@ -8,14 +8,15 @@ import type { Steps } from '../core/steps.ts';
 import { type VersionRow, versionOfKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
-import { storedBlob } from '../io/stored-blob.ts';
+import { MissingBlobError, storedBlob } from '../io/stored-blob.ts';
 import { inTurns, Turn } from '../io/turn.ts';
 
 /** One package, all that is needed to answer for it. Never changed; replaced whole. */
 export type PackageView = {
   readonly name: string;
-  /** Null while there is no packument to show: not learned, absent, withdrawn, or single versions only. */
+  /** Null while there is no packument to show: not learned, absent, withdrawn, single versions only, or lost. */
   readonly head: Head | null;
+  /** Also of a head that is lost: what the upstream shows may be found to be the same again. */
   readonly headHash: string | null;
   readonly seq: number;
   readonly withdrawn: { readonly reason: string } | null;
@@ -72,7 +73,7 @@ export function createPackageIndex(stores: { metadata: MetadataStore; blobs: Blo
         views.set(name, known);
         return known;
       }
-      const loading = load(name, stores);
+      const loading = loadWhole(name, stores);
       keep(name, loading);
       return loading;
     },
@@ -80,17 +81,26 @@ export function createPackageIndex(stores: { metadata: MetadataStore; blobs: Blo
   };
 }
 
-async function load(
-  name: string,
-  { metadata, blobs }: { metadata: MetadataStore; blobs: BlobStore },
-): Promise<PackageView> {
+type Stores = { metadata: MetadataStore; blobs: BlobStore };
+
+/** Without its head where that is lost or a part of it is: then only the upstream can be asked for it again. */
+async function loadWhole(name: string, stores: Stores): Promise<PackageView> {
+  try {
+    return await load(name, stores, true);
+  } catch (error) {
+    if (!(error instanceof MissingBlobError)) throw error;
+    return load(name, stores, false);
+  }
+}
+
+async function load(name: string, { metadata, blobs }: Stores, withHead: boolean): Promise<PackageView> {
   const [row, versions] = await Promise.all([
     metadata.get('package', name),
     metadata.scan('version', versionPrefix(name)),
   ]);
   const read = (hex: string) => storedBlob(blobs, hex, name);
   const rows = new Map(versions.map(({ key, row: version }) => [versionOfKey(key), version]));
-  const head = row?.head ? parseHead(await read(row.head)) : null;
+  const head = row?.head && withHead ? parseHead(await read(row.head)) : null;
   const turn = new Turn();
   const order: string[] = [];
   for (const page of head?.pages ?? []) {
@@ -109,6 +119,10 @@ async function load(
     tags: head ? (JSON.parse(text(await read(head.tags))) as Record<string, string>) : {},
   };
 }
+
+/** How many versions are listed, known even where the head is lost. */
+export const listedCount = ({ rows }: PackageView): number =>
+  [...rows.values()].filter(({ state }) => state === 'listed').length;
 
 /** Which versions go first where several have the same file name: what can be installed goes before what can't be. */
 const STATES = ['listed', 'learned', 'withdrawn'] as const;

@@ -41,7 +41,7 @@ export type TakeDeps = {
 /** A version that may be published, and the blobs that came with it by SHA-256. */
 export type TakenVersion = { entry: VersionEntry; blobs: ReadonlyMap<string, Uint8Array>; url: string | null };
 
-/** What we publish of an upstream's packument. `blobs` are new ones by SHA-256, `urls` tarball URLs by version. */
+/** What we publish of an upstream's packument. `blobs` by SHA-256 are all that came, known ones too, `urls` tarball URLs by version. */
 export type TakenPackument = {
   name: string;
   entries: VersionEntry[];
@@ -115,9 +115,9 @@ async function compose(
     if (one.url) urls.set(version, one.url);
   }
   await turn.give();
-  const withdrawn = known.order
-    .filter((version) => !taken.has(version))
-    .map((version) => {
+  const withdrawn = [...known.rows]
+    .filter(([version, { state }]) => state === 'listed' && !taken.has(version))
+    .map(([version]) => {
       const reason = disputed.get(version) ?? 'withdrawn by the upstream';
       return { version, reason, isGone: !disputed.has(version) };
     });
@@ -221,9 +221,10 @@ async function takeKnown(
   report: Report,
 ): Promise<TakenVersion | null> {
   const timeStands = !row.time || !time || Date.parse(row.time) === Date.parse(time);
-  if (timeStands && sha256Hex(taken.manifest) === row.manifest)
-    return pinnedVersion(name, version, row, taken.tarballUrl);
-  const ours = await sideOf(name, version, await deps.blob(row.manifest), row.pinned, row.time, deps);
+  const isSame = sha256Hex(taken.manifest) === row.manifest;
+  if (timeStands && isSame) return sameVersion(name, version, row, taken);
+  const own = isSame ? taken.manifest : await deps.blob(row.manifest);
+  const ours = await sideOf(name, version, own, row.pinned, row.time, deps);
   const theirs = await sideOf(name, version, taken.manifest, taken.pinned && formatPinned(taken.pinned), time, deps);
   const judgement = judgeChange(ours, theirs, await deps.measured(row.pinned));
   switch (judgement.do) {
@@ -242,6 +243,15 @@ async function takeKnown(
       );
       return null;
   }
+}
+
+/** The pinned version. The upstream's bytes are ours: where the store has lost them, they come back this way. */
+function sameVersion(name: string, version: string, row: VersionRow, taken: TakenManifest): TakenVersion {
+  const blobs = new Map([
+    [row.manifest, taken.manifest],
+    [sha256Hex(taken.abbreviated), taken.abbreviated],
+  ]);
+  return { ...pinnedVersion(name, version, row, taken.tarballUrl), blobs };
 }
 
 async function sideOf(
