@@ -15,6 +15,7 @@ import {
   type Change,
   change,
   type HostRow,
+  pinKey,
   type TableName,
   type Tables,
   type VersionRow,
@@ -91,13 +92,13 @@ export async function foldEntry(entry: Entry, reader: FoldReader): Promise<Chang
     case 'learned':
       return foldLearned(entry, reader);
     case 'learned-version':
-      return foldLearnedVersion(entry, reader);
+      return foldSingle(entry, reader);
     case 'measured':
       return foldMeasured(entry);
     case 'withdraw':
       return foldWithdraw(entry, reader);
     case 'repin':
-      return foldRepin(entry, reader);
+      return foldSingle(entry, reader);
     case 'upstream-key': {
       const { keytype, scheme, key, expires, by } = entry;
       return [change('upstream-key', entry.keyid, { keytype, scheme, key, expires, by })];
@@ -123,14 +124,13 @@ async function foldLearned(entry: Of<'learned'>, reader: FoldReader): Promise<Ch
   const times = await pausing(readTopTime(await reader.blob(head.top)), reader);
   const changes: Change[] = [change('package', entry.name, { head: entry.head, seq: head.seq, withdrawn: null })];
   const before = new Map((await reader.scan('version', versionPrefix(entry.name))).map(({ key, row }) => [key, row]));
-  const pins = new Set<string>();
   for (const page of head.pages) {
     for (const listed of parsePage(await reader.blob(page))) {
       const key = versionKey(entry.name, listed.version);
       const row = versionRow(listed, 'listed', times?.get(listed.version) ?? null);
-      if (!sameRow(before.get(key), row)) changes.push(change('version', key, row));
-      if (!before.has(key) && !pins.has(row.pinned)) changes.push(...(await foldPin(entry.name, listed, reader)));
-      pins.add(row.pinned);
+      const known = before.get(key);
+      if (!sameRow(known, row)) changes.push(change('version', key, row));
+      changes.push(...foldPin(entry.name, listed, known));
       before.delete(key);
     }
     await reader.pause?.();
@@ -141,26 +141,15 @@ async function foldLearned(entry: Of<'learned'>, reader: FoldReader): Promise<Ch
   return changes;
 }
 
-async function foldLearnedVersion(entry: Of<'learned-version'>, reader: FoldReader): Promise<Change[]> {
-  const line = await versionEntryOf(entry, reader);
-  return [
-    ...(await foldName(entry.name, reader)),
-    change('version', versionKey(entry.name, entry.version), versionRow(line, 'learned', null)),
-    ...(await foldPin(entry.name, line, reader)),
-  ];
-}
-
-/** The version waits for the next head, like one that was learned alone: only a head knows its publish time. */
-async function foldRepin(entry: Of<'repin'>, reader: FoldReader): Promise<Change[]> {
+/** A version that was learned alone or pinned anew waits for the next head: only that knows its publish time. */
+async function foldSingle(entry: Of<'learned-version'> | Of<'repin'>, reader: FoldReader): Promise<Change[]> {
   const line = await versionEntryOf(entry, reader);
   const key = versionKey(entry.name, entry.version);
-  const before = await reader.get('version', key);
-  const isMoved = before !== null && before.pinned !== formatPinned(line.pinned);
+  const known = (await reader.get('version', key)) ?? undefined;
   return [
     ...(await foldName(entry.name, reader)),
     change('version', key, versionRow(line, 'learned', null)),
-    ...(isMoved ? await foldUnpin(entry, before.pinned, reader) : []),
-    ...(await foldPin(entry.name, line, reader)),
+    ...foldPin(entry.name, line, known),
   ];
 }
 
@@ -202,20 +191,12 @@ async function foldWithdraw(entry: Of<'withdraw'>, reader: FoldReader): Promise<
   return changes;
 }
 
-/** The first version with a hash keeps it, so that replaying the journal gives the same row. */
-async function foldPin(name: string, entry: VersionEntry, reader: FoldReader): Promise<Change[]> {
-  const key = formatPinned(entry.pinned);
-  return (await reader.get('pinned', key)) ? [] : [change('pinned', key, { name, version: entry.version })];
-}
-
-/** A hash that a version no longer has goes to another version of the package that has it, or leaves the index. */
-async function foldUnpin({ name, version }: Of<'repin'>, pinned: string, reader: FoldReader): Promise<Change[]> {
-  const row = await reader.get('pinned', pinned);
-  if (row?.name !== name || row.version !== version) return [];
-  const rows = await reader.scan('version', versionPrefix(name));
-  const heirs = rows.filter((other) => other.row.pinned === pinned).map(({ key }) => versionOfKey(key));
-  const [heir] = heirs.filter((other) => other !== version).sort();
-  return [change('pinned', pinned, heir === undefined ? null : { name, version: heir })];
+/** A version leaves the hash that it had, and comes to the one that it has. */
+function foldPin(name: string, { version, pinned }: VersionEntry, known: VersionRow | undefined): Change[] {
+  const now = formatPinned(pinned);
+  if (known?.pinned === now) return [];
+  const left = known ? [change('pinned', pinKey(known.pinned, name, version), null)] : [];
+  return [...left, change('pinned', pinKey(now, name, version), { name, version })];
 }
 
 function versionRow(entry: VersionEntry, state: VersionRow['state'], time: string | null): VersionRow {

@@ -17,6 +17,13 @@ export const versionPrefix = (name: string): string => `${name}${KEY_SEPARATOR}`
 /** The name out of such a key, or out of one that is a name. */
 export const nameOfKey = (key: string): string => key.split(KEY_SEPARATOR, 1)[0] ?? key;
 
+/** Key of a row in `pinned`. */
+export const pinKey = (pinned: string, name: string, version: string): string =>
+  [pinned, name, version].join(KEY_SEPARATOR);
+
+/** Prefix that `scan` takes to read all versions that pin a hash. */
+export const pinPrefix = (pinned: string): string => `${pinned}${KEY_SEPARATOR}`;
+
 /** The version out of a key made by {@link versionKey}. */
 export const versionOfKey = (key: string): string => key.slice(key.indexOf(KEY_SEPARATOR) + 1);
 
@@ -46,7 +53,10 @@ export type VersionRow = {
   readonly reason: string | null;
 };
 
-/** By pinned hash: the version that pinned it first. */
+/**
+ * By pinned hash, name and version ({@link pinKey}): every version that pins a hash. Different packages may have the same
+ * bytes, and the withdrawal of one is none of the other.
+ */
 export type PinnedRow = { readonly name: string; readonly version: string };
 
 /** By sha512 of a tarball whose pin is weaker: the pin it satisfies. */

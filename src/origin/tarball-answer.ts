@@ -123,7 +123,6 @@ export function createTarballAnswers(deps: {
       const mark = decision.by === 'host' ? hosts.markFor(decision.host.id, door.id, ref.pinned.hex) : null;
       if (decision.by === 'host' && mark !== null) {
         served.inc({ by: 'host', reason: 'verifies', client: client.id });
-        tarballs.sent(ref);
         return redirect(incoming, decision.host, ref.pinned.hex, mark);
       }
       served.inc({ by: 'origin', reason: decision.by === 'origin' ? decision.reason : 'no-host', client: client.id });

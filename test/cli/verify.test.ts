@@ -123,7 +123,7 @@ describe('verify finds', () => {
       'a row that is missing',
       'origin',
       (dir) => sql(dir, 'metadata.sqlite', "DELETE FROM rows WHERE name = 'pinned' AND row LIKE '%other%'"),
-      /WRONG pinned sha512:[0-9a-f]+: the journal makes it, but it is not in the table/,
+      /WRONG pinned sha512:[0-9a-f]+@@scope\/other@\S+: the journal makes it, but it is not in the table/,
     ],
     [
       'a row that the journal does not make',

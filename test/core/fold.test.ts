@@ -7,7 +7,7 @@ import { sha256Hex } from '../../src/core/hash.ts';
 import { formatVersionEntry } from '../../src/core/head.ts';
 import { MemoryTables } from '../../src/core/memory-tables.ts';
 import type { TableName } from '../../src/core/tables.ts';
-import { versionKey } from '../../src/core/tables.ts';
+import { pinKey, versionKey } from '../../src/core/tables.ts';
 
 const blobs = new Map<string, Uint8Array>();
 const hash = 'a'.repeat(64);
@@ -45,21 +45,21 @@ test('a version that is pinned anew has the new hash, waits for a head, and give
   const tables = await tablesOf([learn('1.0.0', '1'), repin('1.0.0', '2')]);
   const { pinned, state, time } = tables.get('version', versionKey('a', '1.0.0')) ?? {};
   assert.deepEqual({ pinned, state, time }, { pinned: pinOf('2'), state: 'learned', time: null });
-  assert.equal(tables.get('pinned', pinOf('1')), null);
-  assert.deepEqual(tables.get('pinned', pinOf('2')), { name: 'a', version: '1.0.0' });
+  assert.equal(tables.get('pinned', pinKey(pinOf('1'), 'a', '1.0.0')), null);
+  assert.deepEqual(tables.get('pinned', pinKey(pinOf('2'), 'a', '1.0.0')), { name: 'a', version: '1.0.0' });
 });
 
 test('a hash that another version has, too, stays in the index', async () => {
   const tables = await tablesOf([learn('1.0.0', '1'), learn('1.1.0', '1'), repin('1.0.0', '2')]);
-  assert.deepEqual(tables.get('pinned', pinOf('1')), { name: 'a', version: '1.1.0' });
+  assert.deepEqual(tables.get('pinned', pinKey(pinOf('1'), 'a', '1.1.0')), { name: 'a', version: '1.1.0' });
   const kept = await tablesOf([learn('1.0.0', '1'), learn('1.1.0', '1'), repin('1.1.0', '2')]);
-  assert.deepEqual(kept.get('pinned', pinOf('1')), { name: 'a', version: '1.0.0' });
+  assert.deepEqual(kept.get('pinned', pinKey(pinOf('1'), 'a', '1.0.0')), { name: 'a', version: '1.0.0' });
 });
 
 test('pinning anew with the same hash keeps it, and a withdrawn version comes back by it', async () => {
   const withdraw: Entry = { kind: 'withdraw', time: 1, name: 'a', version: '1.0.0', deadline: 0, reason: 'disputed' };
   const tables = await tablesOf([learn('1.0.0', '1'), withdraw, repin('1.0.0', '1')]);
-  assert.deepEqual(tables.get('pinned', pinOf('1')), { name: 'a', version: '1.0.0' });
+  assert.deepEqual(tables.get('pinned', pinKey(pinOf('1'), 'a', '1.0.0')), { name: 'a', version: '1.0.0' });
   assert.equal(tables.get('version', versionKey('a', '1.0.0'))?.state, 'learned');
 });
 
