@@ -5,9 +5,10 @@ import type { MetadataStore } from '../io/metadata-store.ts';
 export type Freshness = {
   /**
    * `isFresh`: no need to ask. `postponed`: fresh only because asking failed a moment ago.
-   * `isAbsent`: the upstream said that there is no such package.
+   * `isAbsent`: the upstream said that there is no such package, or showed nothing of it that may be published.
+   * `isHeldBack`: the latter; the row has the document's hash then.
    */
-  of(name: string): Promise<{ isFresh: boolean; postponed: boolean; isAbsent: boolean }>;
+  of(name: string): Promise<{ isFresh: boolean; postponed: boolean; isAbsent: boolean; isHeldBack: boolean }>;
   /** What a conditional request needs. */
   validators(name: string): Promise<UpstreamRow | null>;
   checked(name: string, row: Omit<UpstreamRow, 'checked'>): Promise<void>;
@@ -43,7 +44,9 @@ export function createFreshness(deps: { metadata: MetadataStore; freshnessMs: nu
       // A time in the future comes from a clock that was wrong; it says nothing.
       const inBound = age >= 0 && age < freshnessMs;
       const isPostponed = !inBound && (postponed.get(name) ?? 0) > now();
-      return { isFresh: inBound || isPostponed, postponed: isPostponed, isAbsent: row?.absent ?? false };
+      const isAbsent = row?.absent ?? false;
+      const isHeldBack = isAbsent && row?.body != null;
+      return { isFresh: inBound || isPostponed, postponed: isPostponed, isAbsent, isHeldBack };
     },
     validators: rowOf,
     async checked(name, fields) {

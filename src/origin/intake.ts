@@ -56,10 +56,13 @@ export type Intake = {
 };
 
 /** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
-type Outcome = 'taken' | { readonly empty: string };
+type Outcome = 'taken' | { readonly reason: string; readonly heldBack: boolean };
 
-/** Nothing is left of a package, and why; `emptied` is the hash of the document that says so, if there is one. */
-type Gone = { readonly emptied: string | null; readonly reason: string };
+/**
+ * Nothing is left of a package, and why; `emptied` is the hash of the document that says so, if there is one.
+ * `heldBack`: the document has versions, none of which may be published.
+ */
+type Gone = { readonly emptied: string | null; readonly reason: string; readonly heldBack: boolean };
 
 const GONE = 'withdrawn by the upstream';
 /** Versions that were learned alone and are asked for anew at one look at their package. */
@@ -115,7 +118,10 @@ export function createIntake(deps: {
     });
     await incidents.report(taken.incidents);
     const repin = order && repinnedBy(order, taken, view);
-    if (taken.entries.length === 0) return { empty: taken.withdrawn.find(({ isGone }) => !isGone)?.reason ?? GONE };
+    if (taken.entries.length === 0) {
+      const reason = taken.withdrawn.find(({ isGone }) => !isGone)?.reason ?? GONE;
+      return { reason, heldBack: taken.incidents.length > 0 };
+    }
     await follow(view, taken);
     await publish(view, taken, repin);
     return 'taken';
@@ -152,8 +158,10 @@ export function createIntake(deps: {
   }
 
   /** The upstream has no such package, or nothing left in it that may be published. */
-  async function gone(name: string, { emptied, reason }: Gone): Promise<void> {
-    const mayBeWithdrawn = (view: PackageView) => isKnown(view) && !view.withdrawn;
+  async function gone(name: string, { emptied, reason, heldBack }: Gone): Promise<void> {
+    // What was learned alone was judged alone: other versions that are held back say nothing of it.
+    const mayBeWithdrawn = (view: PackageView) =>
+      isKnown(view) && !view.withdrawn && !(heldBack && listedCount(view) === 0);
     if (mayBeWithdrawn(await index.get(name))) {
       if (!(await isStillGone(name, emptied))) {
         throw new UpstreamError({ what: name, reason: 'the upstream contradicts itself' });
@@ -162,7 +170,8 @@ export function createIntake(deps: {
         if (mayBeWithdrawn(view)) await withdraw(view, reason);
       });
     }
-    await freshness.checked(name, absentRow);
+    if (heldBack) await followAlone(name);
+    await freshness.checked(name, heldBack ? { ...absentRow, body: emptied } : absentRow);
   }
 
   async function withdraw(view: PackageView, reason: string): Promise<void> {
@@ -177,7 +186,7 @@ export function createIntake(deps: {
     const view = await index.get(name);
     const before = view.head ? await freshness.validators(name) : null;
     const answer = await upstream.packument(name, before, deps.timeoutMs, room);
-    if (answer.kind === 'missing') return { emptied: null, reason: GONE };
+    if (answer.kind === 'missing') return { emptied: null, reason: GONE, heldBack: false };
     if (answer.kind === 'not-modified') {
       await unchanged(view);
       return before ?? absentRow;
@@ -188,7 +197,7 @@ export function createIntake(deps: {
     else {
       await keys.refresh();
       const outcome = await taking(() => alone(name, (current) => takeIn(current, bytes)));
-      if (outcome !== 'taken') return { emptied: body, reason: outcome.empty };
+      if (outcome !== 'taken') return { emptied: body, ...outcome };
     }
     return { etag, lastModified, body, absent: false };
   }

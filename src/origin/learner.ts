@@ -143,7 +143,7 @@ export function createLearner(deps: {
         await ask(learned.view, network);
         learned = { view: await index.get(name), stale: false };
       }
-      return { ...learned, view: presentOr404(learned.view) };
+      return { ...learned, view: presentOr404(learned.view, (await freshness.of(name)).isHeldBack) };
     },
 
     async version(name, version, network) {
@@ -204,10 +204,11 @@ function lostAndNotMended(name: string, why: string): UpstreamError {
   return new UpstreamError({ what: name, reason });
 }
 
-function presentOr404(view: PackageView): PackageView {
+function presentOr404(view: PackageView, isHeldBack: boolean): PackageView {
   if (view.head) return view;
   if (view.withdrawn) throw new WithdrawnError({ subject: view.name, reason: view.withdrawn.reason });
-  throw new NotFoundError(`${view.name} is not in this registry: its upstream has no such package`);
+  const why = isHeldBack ? 'all versions that its upstream shows are held back' : 'its upstream has no such package';
+  throw new NotFoundError(`${view.name} is not in this registry: ${why}`);
 }
 
 /** Whether a promise takes longer than that. Its rejection is not swallowed when it is in time. */

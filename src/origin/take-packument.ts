@@ -191,7 +191,7 @@ async function takeVersion(
   } catch (error) {
     if (!(error instanceof MalformedError || error instanceof TooLargeError)) throw error;
     report('malformed-version', version, error.message);
-    return row?.state === 'listed' ? pinnedVersion(name, version, row, null) : null;
+    return row && row.state !== 'withdrawn' ? pinnedVersion(name, version, row, null) : null;
   }
 }
 
