@@ -80,7 +80,10 @@ class SqliteBlobStore implements BlobStore {
 
   async size(id: BlobId): Promise<number | null> {
     this.#mustBeOpen();
-    const found = this.#size.get(digestOf(id));
+    const digest = digestOf(id);
+    if (this.#turn.isSpent()) await this.#turn.give();
+    this.#mustBeOpen();
+    const found = this.#size.get(digest);
     return found === undefined ? null : Number(found.size);
   }
 
