@@ -163,9 +163,12 @@ describe('what only the upstream knows', () => {
   it('is not asked without bound: what is too much is refused at once', async (t) => {
     const { upstream, ask } = await startWholeOrigin(t, { times: { passTimeoutMs: 60_000 } });
     upstream.fault(/search/, 'silent');
-    const waiting = Array.from({ length: 64 }, (_, number) => ask(`/-/v1/search?text=${number}`));
+    const from = (network: number) => `127.0.${network}.1`;
+    const waiting = Array.from({ length: 64 }, (_, number) =>
+      ask(`/-/v1/search?text=${number}`, { from: from(100 + (number % 4)) }),
+    );
     await until('64 questions are under way', () => upstream.count(/search/) === 64);
-    const refused = await ask('/-/v1/search?text=more');
+    const refused = await ask('/-/v1/search?text=more', { from: from(200) });
     assert.equal(refused.status, 429);
     assert.match(refused.error, /try again/);
     await upstream.down();

@@ -67,7 +67,7 @@ export async function startOriginCore(
   const withdrawals = await openWithdrawals({ metadata, incidents, now });
   const freshness = createFreshness({ metadata, freshnessMs: settings.freshnessMs ?? FRESHNESS_MS, now });
   const common = { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals };
-  const intake = createIntake({ ...common, timeoutMs: 5_000, secondLookMs: 1 });
+  const intake = createIntake({ ...common, timeoutMs: 30_000, secondLookMs: 1 });
   const options = { freshnessMs: FRESHNESS_MS, neverAsk: [], tarballPatienceMs: 1_000, packumentPatienceMs: 5_000 };
   const learner = createLearner({ index, intake, freshness, options: { ...options, ...settings }, now });
   const forms = createForms({ folder: tempFolder(), blobs, note: (error) => Promise.reject(error) });
