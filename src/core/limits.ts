@@ -79,6 +79,11 @@ export const CONTROL_ANSWER_BYTES_MAX = 64 * KIB;
 export const FEED_EVENT_LENGTH_MAX = 16 * KIB;
 /** Change feeds open at once, those of hosts not counted. */
 export const ANONYMOUS_FEEDS_MAX = 1_000;
+/**
+ * Requests on one connection that wait for the answers before theirs. No package manager sends requests ahead; the few
+ * programs that do keep to tens.
+ */
+export const REQUESTS_AHEAD_MAX = 100;
 /** Bytes that wait for one reader of the change feed before it is cut off. */
 export const FEED_BACKLOG_BYTES_MAX = 256 * KIB;
 

@@ -9,8 +9,9 @@ import fastify from 'fastify';
 import type { Logger } from 'pino';
 import { URL_LENGTH_MAX } from '../core/limits.ts';
 import { type Answer, answerOfError, problemAnswer, sendAnswer } from './http-answer.ts';
-import { bind, portOf } from './http-listen.ts';
+import { bind, type ConnectionTimes, portOf } from './http-listen.ts';
 import { type Incoming, IncomingRequest } from './http-request.ts';
+import { Turns } from './http-turns.ts';
 import type { Metrics } from './metrics.ts';
 
 export { type Answer, jsonAnswer, problemAnswer } from './http-answer.ts';
@@ -30,6 +31,8 @@ export type HttpServerOptions = {
   readonly via?: string;
   /** How long `close()` lets running answers go on. */
   readonly drainMs?: number;
+  /** Other times than usual for slow and idle connections. */
+  readonly times?: Partial<ConnectionTimes>;
 };
 
 export type HttpServer = {
@@ -56,6 +59,7 @@ const DRAIN_MS = 10_000;
 /** A server that answers every request, whatever its method or path, through `options.handler`. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const serving = new Serving(options);
+  const turns = new Turns();
   const app = fastify({
     trustProxy: options.trustProxy.length > 0 ? [...options.trustProxy] : false,
     rewriteUrl: () => '/',
@@ -63,12 +67,13 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   });
   app.addHook('onRequest', (request, reply, _done) => {
     reply.hijack();
-    serving.serve(request.raw, reply.raw, request.originalUrl, request.ip);
+    const { raw, originalUrl, ip } = request;
+    turns.take(raw, reply.raw, () => serving.serve(raw, reply.raw, originalUrl, ip));
   });
   return {
     listen: async (host, port) => {
       await app.ready();
-      const bound = await bind((request, response) => app.routing(request, response), host, port);
+      const bound = await bind((request, response) => app.routing(request, response), host, port, options.times);
       serving.servers.push(...bound);
       return portOf(bound[0]);
     },
