@@ -173,7 +173,7 @@ export function parseHeartbeat(bytes: Uint8Array): Heartbeat {
  * @throws BadRequestError for another form, ForbiddenError for a place that hosts may not have
  */
 export function checkHostUrl(url: string, rules: { doorHostnames: readonly string[]; allowPrivate: boolean }): void {
-  const parsed = URL.canParse(url) ? new URL(url) : null;
+  const parsed = URL.parse(url);
   if (parsed === null || (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') || parsed.origin !== url) {
     throw new BadRequestError(
       `a host's URL is http or https, host name and port, like https://mirror.example; not ${quote(url)}`,

@@ -3,7 +3,13 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { text, utf8 } from '../../src/core/bytes.ts';
-import { FederationError, MalformedError, TooLargeError, UnauthorizedError } from '../../src/core/errors.ts';
+import {
+  BadRequestError,
+  FederationError,
+  MalformedError,
+  TooLargeError,
+  UnauthorizedError,
+} from '../../src/core/errors.ts';
 import {
   type Application,
   checkHostUrl,
@@ -171,6 +177,10 @@ describe('checkHostUrl', () => {
       assert.throws(() => checkHostUrl(url, { ...rules, allowPrivate: true }), /host name of a door/, url);
     }
     checkHostUrl('https://mirror.registry.example', rules);
+  });
+
+  it('refuses what is longer than any URL', () => {
+    assert.throws(() => checkHostUrl(`https://${'a'.repeat(40_000)}`, rules), BadRequestError);
   });
 
   it('throws nothing but named errors for any text', () => {
