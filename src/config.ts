@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import { type Door, parseBaseUrl, parseDoorFlag } from './core/door.ts';
 import { quote, UsageError } from './core/errors.ts';
+import type { MirrorSettings, OriginSettings } from './core/role-config.ts';
 import {
   clientIds,
   LOG_LEVELS,
@@ -37,25 +38,7 @@ export type UpConfig = {
 };
 
 /** `origin`: the central service. */
-export type OriginConfig = {
-  readonly data: string;
-  /** 0 picks a free one. */
-  readonly port: number;
-  /** Address or name to bind to. Default `localhost`: both loopback addresses. */
-  readonly host: string;
-  readonly upstream: string | null;
-  /** Public base URLs with their rules; the first is the default door. */
-  readonly doors: readonly Door[];
-  /** CIDRs of proxies whose `X-Forwarded-For` is believed. */
-  readonly trustProxy: readonly string[];
-  /** Names (`name`, `@scope/*`, `prefix*`) that are answered 404 without asking the upstream. */
-  readonly neverAsk: readonly string[];
-  /** Origins besides the upstream's own that tarballs may be fetched from. */
-  readonly upstreamTarballs: readonly string[];
-  /** Whether hosts may have private addresses. */
-  readonly allowPrivate: boolean;
-  /** Ids of clients (core/clients) that are redirected although nothing shows that they will verify. */
-  readonly redirectUnverified: readonly string[];
+export type OriginConfig = OriginSettings & {
   /** For how many seconds what the upstream said is served without asking again. Default 300. */
   readonly freshnessSeconds: number;
   /** Bytes of disk for tarballs of the upstream, which can be fetched again; null: no bound. */
@@ -64,18 +47,7 @@ export type OriginConfig = {
 };
 
 /** `mirror`: a federated server. */
-export type MirrorConfig = {
-  /** Base URL of the origin. */
-  readonly origin: string;
-  readonly data: string;
-  readonly port: number;
-  readonly host: string;
-  /** The URL that clients reach this mirror by; null means the bound address. */
-  readonly publicUrl: string | null;
-  /** Verifier key of the origin's log or root key; null means trust at first use, over https or loopback only. */
-  readonly originKey: string | null;
-  /** Base URLs of other mirrors to fetch missing blobs from. */
-  readonly peers: readonly string[];
+export type MirrorConfig = MirrorSettings & {
   /** Base URL of an organisation's own registry, kept by this mirror; null for a host of the public pool. */
   readonly door: string | null;
   /** For how many seconds what the origin said of a package is served without asking again. Default 300. */

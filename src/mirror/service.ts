@@ -1,5 +1,6 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
 
+import type { MirrorSettings } from '../core/role-config.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import { type BlobTally, createBlobTally } from '../io/blob-tally.ts';
@@ -22,21 +23,7 @@ import type { FetchTimes, Pull } from './pull-blob.ts';
 import { createMirrorRoutes } from './routes.ts';
 import { createBlobServer } from './serve-blob.ts';
 
-export type MirrorConfig = {
-  /** Base URL of the origin, without a slash at the end. */
-  readonly origin: string;
-  /** Data directory. */
-  readonly data: string;
-  /** 0 picks a free port. */
-  readonly port: number;
-  /** Address or name to bind to; `localhost` means both loopback addresses. */
-  readonly host: string;
-  /** The URL that clients reach this mirror by; null means the bound address. */
-  readonly publicUrl: string | null;
-  /** Vkey of the origin's log key or root key; null trusts the first visit, over https or loopback only. */
-  readonly originKey: string | null;
-  /** Base URLs of other mirrors, asked for missing blobs before the origin, in this order. */
-  readonly peers: readonly string[];
+export type MirrorConfig = MirrorSettings & {
   /** Default false: the host appears in the log and in the list of hosts. */
   readonly private?: boolean;
   /** Who runs it, for the origin's admin to read. */

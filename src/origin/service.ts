@@ -3,9 +3,9 @@
  * that serve tarballs for it, and answers clients at its doors.
  */
 import { setTimeout } from 'node:timers/promises';
-import type { Door } from '../core/door.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
+import type { OriginSettings } from '../core/role-config.ts';
 import type { SelectHost } from '../core/selection.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
 import { createBlobTally } from '../io/blob-tally.ts';
@@ -30,26 +30,7 @@ import { routePage } from './route-page.ts';
 import { settleUpstream, withoutSlash } from './settle-upstream.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
 
-export type OriginConfig = {
-  /** Data directory. */
-  readonly data: string;
-  /** 0 picks a free port. */
-  readonly port: number;
-  /** Address or name to bind to; `localhost` means both loopback addresses. */
-  readonly host: string;
-  /** Base URL of the upstream registry; null means the one that this data directory follows, or the default. */
-  readonly upstream: string | null;
-  readonly doors: readonly Door[];
-  /** CIDRs of proxies whose `X-Forwarded-For` is believed. */
-  readonly trustProxy: readonly string[];
-  /** Names that are answered 404 without asking the upstream: `name`, `@scope/*`. */
-  readonly neverAsk: readonly string[];
-  /** Origins, besides the upstream's own, that its tarballs may be fetched from. */
-  readonly upstreamTarballs: readonly string[];
-  /** Hosts may have private and loopback addresses. */
-  readonly allowPrivate: boolean;
-  /** Ids of clients that are sent to hosts although nothing shows that they verify. */
-  readonly redirectUnverified: readonly string[];
+export type OriginConfig = OriginSettings & {
   readonly freshnessMs: number;
   /** Bytes of disk for tarballs of the upstream; null or left out: no bound. */
   readonly diskBudgetBytes?: number | null;
