@@ -56,13 +56,14 @@ export function createTarballAnswers(deps: {
 
   async function inputFor(
     incoming: Incoming,
+    client: Client,
     pinned: PinnedHash,
     door: Door,
     repeatInBudget: boolean,
   ): Promise<TarballInput> {
     const { headers, address, network } = incoming;
     return {
-      client: clientOf(headers['user-agent']),
+      client,
       pacoteIntegrity: headerText(headers['pacote-integrity']),
       authorization: headers.authorization !== undefined,
       door,
@@ -90,9 +91,9 @@ export function createTarballAnswers(deps: {
     return repeats.spend(incoming.network, (await tarballs.size(pinned.hex)) ?? 0, now());
   }
 
-  function redirect(incoming: Incoming, host: HostView, sha512: string, mark: string): Answer {
+  function redirect(incoming: Incoming, client: Client, host: HostView, sha512: string, mark: string): Answer {
     if (incoming.method === 'GET') {
-      repeats.sent(incoming.network, clientOf(incoming.headers['user-agent']).id, sha512, host.id, now());
+      repeats.sent(incoming.network, client.id, sha512, host.id, now());
     }
     const location = redirectLocation(host.url, sha512, mark);
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
@@ -119,11 +120,11 @@ export function createTarballAnswers(deps: {
       const { ref, stale } = await resolve(name, file, incoming.network);
       const client = clientOf(incoming.headers['user-agent']);
       const repeat = await isRepeatInBudget(incoming, client, ref.pinned);
-      const decision = decideTarball(await inputFor(incoming, ref.pinned, door, repeat));
+      const decision = decideTarball(await inputFor(incoming, client, ref.pinned, door, repeat));
       const mark = decision.by === 'host' ? hosts.markFor(decision.host.id, door.id, ref.pinned.hex) : null;
       if (decision.by === 'host' && mark !== null) {
         served.inc({ by: 'host', reason: 'verifies', client: client.id });
-        return redirect(incoming, decision.host, ref.pinned.hex, mark);
+        return redirect(incoming, client, decision.host, ref.pinned.hex, mark);
       }
       served.inc({ by: 'origin', reason: decision.by === 'origin' ? decision.reason : 'no-host', client: client.id });
       return serve(incoming, ref, stale);
@@ -131,7 +132,9 @@ export function createTarballAnswers(deps: {
 
     async explain(incoming, name, file, door) {
       const { ref } = await resolve(name, file, incoming.network);
-      const decision = decideTarball(await inputFor(incoming, ref.pinned, door, false));
+      const decision = decideTarball(
+        await inputFor(incoming, clientOf(incoming.headers['user-agent']), ref.pinned, door, false),
+      );
       return { ...decision, sha512: await tarballs.sha512Of(ref.pinned) };
     },
   };
