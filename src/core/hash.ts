@@ -16,11 +16,6 @@ export function sha512Hex(bytes: Uint8Array): string {
   return hex('sha512', bytes);
 }
 
-/** SHA-1 as 40 lower-case hex digits: only to check what an upstream calls `shasum`. */
-export function sha1Hex(bytes: Uint8Array): string {
-  return hex('sha1', bytes);
-}
-
 function hex(algorithm: string, bytes: BinaryLike): string {
   return hash(algorithm, bytes, 'hex');
 }

@@ -175,18 +175,6 @@ export const DERIVED_TABLES = [
   'host',
 ] as const satisfies readonly TableName[];
 
-/** Tables that only this machine knows. */
-export const LOCAL_TABLES = [
-  'upstream',
-  'tarball-url',
-  'incident',
-  'application',
-  'suspension',
-  'followed',
-  'satisfied',
-  'setting',
-] as const satisfies readonly TableName[];
-
 /** One row to write, or to delete where `row` is null. */
 export type Change = {
   [T in TableName]: { readonly table: T; readonly key: string; readonly row: Tables[T] | null };

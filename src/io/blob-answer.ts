@@ -29,14 +29,3 @@ export async function blobAnswer(
   const body = plan.body ? await blob.open(plan.range ?? { start: 0, end: blob.size }) : null;
   return { status: plan.status, headers, body };
 }
-
-/** Bytes `start` to `end` (exclusive) of a stream that can only be read from its beginning. */
-export async function* sliceOf(body: AsyncIterable<Uint8Array>, { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
-  let at = 0;
-  for await (const piece of body) {
-    const wanted = piece.subarray(Math.max(0, start - at), Math.max(0, end - at));
-    at += piece.length;
-    if (wanted.length > 0) yield wanted;
-    if (at >= end) return;
-  }
-}
