@@ -1,14 +1,15 @@
 /**
  * The tables of a metadata store: their names and the rows that they hold.
  *
- * Derived tables are a cache of the fold over the journal (core/fold.ts) and can be rebuilt from it at any time.
+ * Derived tables are a cache of the fold over the log and can be rebuilt from it at any time. An origin folds more
+ * (core/fold.ts) than a mirror, which does without the blobs that entries name (core/fold-names.ts).
  * Local tables hold what only this machine knows; nothing in them is ever journaled.
  */
 
 /** Separates the parts of a compound key; it occurs in no name, version or hash. */
 export const KEY_SEPARATOR = '\u0000';
 
-/** Key of a row in `version` and `tarball-url`. */
+/** Key of a row in `version`, `withdrawn`, `ahead` and `tarball-url`. */
 export const versionKey = (name: string, version: string): string => `${name}${KEY_SEPARATOR}${version}`;
 
 /** Prefix that `scan` takes to read all versions of a package. */
@@ -31,7 +32,7 @@ export const versionOfKey = (key: string): string => key.slice(key.indexOf(KEY_S
 export type PackageRow = {
   readonly head: string | null;
   readonly seq: number;
-  readonly withdrawn: { readonly reason: string; readonly at: number; readonly deadline: number } | null;
+  readonly withdrawn: Withdrawal | null;
 };
 
 /**
@@ -87,6 +88,43 @@ export type HostRow = {
   readonly evicted: string | null;
 };
 
+/** A key that signs the log, by its vkey, as the log itself says: from that entry on, in place of the key before it. */
+export type LogKeyRow = {
+  /** Vkey of the key that it followed. */
+  readonly previous: string;
+  /** Unix ms: the entry's time. */
+  readonly since: number;
+  /** Base64 of the root key's signature over the change. */
+  readonly signature: string;
+};
+
+/** What an entry says of a withdrawal. `at` is the entry's time in unix ms, `deadline` in seconds. */
+export type Withdrawal = { readonly reason: string; readonly at: number; readonly deadline: number };
+
+/** At a mirror, by name: what the log says last of a package. */
+export type NameRow = {
+  /** SHA-256 of the head; null where only single versions are known, or the whole package is withdrawn. */
+  readonly head: string | null;
+  /** Which entry says so, from 0. */
+  readonly index: number;
+  /** Set while the whole package is withdrawn. */
+  readonly withdrawn: Withdrawal | null;
+};
+
+/** At a mirror, by name and version: a version that the log withdrew. */
+export type WithdrawnRow = Withdrawal & {
+  /** SHA-256 of the head before it, which still says what was withdrawn; null where there was none. */
+  readonly head: string | null;
+  readonly index: number;
+};
+
+/** At a mirror, by name and version: a version that the log tells ahead of the package's next head. */
+export type AheadRow = {
+  /** SHA-256 of the version entry. */
+  readonly entry: string;
+  readonly index: number;
+};
+
 /** By name: when the upstream was last asked (unix ms) and what is needed to ask it conditionally. */
 export type UpstreamRow = {
   readonly checked: number;
@@ -140,6 +178,17 @@ export type FollowedRow = {
 /** By pinned hash, at a mirror with a door: the sha512 of bytes that were seen to satisfy a weaker pin. */
 export type SatisfiedRow = { readonly sha512: string };
 
+/** At a mirror, by sha512 of a tarball: what was withdrawn, and must be gone by `since` + `deadline`. Local. */
+export type TombstoneRow = {
+  readonly name: string;
+  readonly version: string;
+  readonly reason: string;
+  /** Unix ms: when this mirror held the entry. */
+  readonly since: number;
+  /** Seconds from then. */
+  readonly deadline: number;
+};
+
 /** By setting's name. */
 export type SettingRow = { readonly value: string };
 
@@ -152,6 +201,10 @@ export type Tables = {
   measured: MeasuredRow;
   'upstream-key': UpstreamKeyRow;
   host: HostRow;
+  'log-key': LogKeyRow;
+  name: NameRow;
+  withdrawn: WithdrawnRow;
+  ahead: AheadRow;
   upstream: UpstreamRow;
   'tarball-url': TarballUrlRow;
   incident: IncidentRow;
@@ -159,12 +212,13 @@ export type Tables = {
   suspension: SuspensionRow;
   followed: FollowedRow;
   satisfied: SatisfiedRow;
+  tombstone: TombstoneRow;
   setting: SettingRow;
 };
 
 export type TableName = keyof Tables;
 
-/** Tables that are a fold over the journal. */
+/** Tables that are a fold over the log, of either role: what a role does not fold is empty there. */
 export const DERIVED_TABLES = [
   'package',
   'version',
@@ -173,6 +227,10 @@ export const DERIVED_TABLES = [
   'measured',
   'upstream-key',
   'host',
+  'log-key',
+  'name',
+  'withdrawn',
+  'ahead',
 ] as const satisfies readonly TableName[];
 
 /** One row to write, or to delete where `row` is null. */

@@ -1,5 +1,7 @@
 /**
- * The journal and the tables: what a metadata store promises, whichever way it keeps them.
+ * The log and the tables: what a metadata store promises, whichever way it keeps them. The log is the journal's entries
+ * with the Merkle tree over them: its tiles, and its head.
+ *
  * `test/io/metadata-store-contract.ts` checks every promise made here; each implementation passes it.
  *
  * Every method may be called at any time, concurrently with every other, until `close` is called; after that every
@@ -7,10 +9,16 @@
  * resolved before the read was called, and never a part of one that is under way. When a write resolves it is durable:
  * it survives `kill -9` and loss of power. When it rejects, nothing of it happened.
  *
- * Errors: `ConflictError` when the journal or the fold is not where the caller thinks it is; `StorageFullError` when
- * there is no room, in which case reads go on working.
+ * All of this holds as well while another process, by mistake, writes to the same place: what is compared is what is
+ * stored, in the same transaction that changes it, so the second of two writers gets a `ConflictError` and its next read
+ * sees what the first one wrote.
+ *
+ * Errors: `ConflictError` when the log or the fold is not where the caller thinks it is; `StorageFullError` when there is
+ * no room, in which case reads go on working.
  */
 
+import type { TileRow } from '../core/log-tree.ts';
+import type { TreeHead } from '../core/merkle.ts';
 import type { Change, TableName, Tables } from '../core/tables.ts';
 
 /** A row with its key. */
@@ -23,16 +31,32 @@ export type ScanOptions = {
   readonly limit?: number;
 };
 
+/** How a tree grows: what it must be, what it becomes, and the whole content of each tile that changes with it. */
+export type Growth = { readonly from: TreeHead; readonly to: TreeHead; readonly tiles: readonly TileRow[] };
+
 export interface MetadataStore {
   /** How many entries the journal holds. Entry i is the (i + 1)th ever appended. */
   size(): Promise<number>;
 
   /**
-   * Adds entries at the end of the journal: all of them, or none.
-   *
-   * @throws ConflictError if the journal's size is not `expectedSize`.
+   * Size and root of the tree; size 0 and the hash of nothing at first. `head().size` is `size()`, except in a place that
+   * a version without a tree wrote: there it is less (0 at first), until the entries were taken in by {@link append}.
    */
-  append(entries: readonly Uint8Array[], expectedSize: number): Promise<void>;
+  head(): Promise<TreeHead>;
+
+  /**
+   * Adds entries at the end of the journal, and moves the tree from `from` to `to`: all of it, or nothing.
+   * The store does not know how hashes follow from entries: `to` and `tiles` are believed.
+   *
+   * Without entries the tree takes in entries that the journal holds already: those from `from.size` to `to.size`.
+   *
+   * @throws ConflictError if the tree is not at `from` (size or root), or the journal does not end at `from.size` when
+   *   there are entries, or ends before `to.size` when there are none.
+   */
+  append(entries: readonly Uint8Array[], growth: Growth): Promise<void>;
+
+  /** What there is of a tile: 1 to 256 hashes, one after the other; null where the tree has nothing. */
+  tile(level: number, index: number): Promise<Uint8Array | null>;
 
   /** Entries `from`, `from + 1`, …: at most `limit`, fewer where the journal ends. */
   entries(from: number, limit: number): Promise<Uint8Array[]>;

@@ -8,7 +8,7 @@ import { once } from 'node:events';
 import { basename, extname } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { Worker } from 'node:worker_threads';
-import { StorageFullError } from '../core/errors.ts';
+import { ConflictError, StorageFullError } from '../core/errors.ts';
 import { Serial } from './serial.ts';
 import { Turn } from './turn.ts';
 
@@ -30,6 +30,8 @@ export type Reply = { readonly done: true } | { readonly failed: { message: stri
 const PART_STEPS = 256;
 /** sqlite.org/rescode.html: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE for no room for the index of the write-ahead log. */
 const FULL_CODES: readonly (number | null)[] = [13, 4874];
+/** SQLITE_CONSTRAINT; the upper bytes of the extended code say which one. */
+const CONSTRAINT = 19;
 
 export class SqliteWriter {
   readonly #file: string;
@@ -68,7 +70,7 @@ export class SqliteWriter {
    * Runs the steps as one transaction. When it resolves they are durable; when it rejects none of them happened.
    * `steps` may be a generator: it runs when its turn has come, a few milliseconds at a time.
    *
-   * @throws StorageFullError, or what the generator throws.
+   * @throws ConflictError if a constraint refuses a step, StorageFullError, or what the generator throws.
    */
   transact(steps: Iterable<Step>): Promise<void> {
     return this.#transactions.run(() => this.#send(steps));
@@ -137,8 +139,11 @@ export class SqliteWriter {
   }
 
   #errorOf({ message, errcode }: { message: string; errcode: number | null }): Error {
-    if (!FULL_CODES.includes(errcode)) return new Error(`${this.#file}: ${message}`);
-    return new StorageFullError(`can't write ${this.#file}: the disk is full; free some space and try again`);
+    if (FULL_CODES.includes(errcode)) {
+      return new StorageFullError(`can't write ${this.#file}: the disk is full; free some space and try again`);
+    }
+    if (errcode !== null && errcode % 256 === CONSTRAINT) return new ConflictError(`${this.#file}: ${message}`);
+    return new Error(`${this.#file}: ${message}`);
   }
 
   /** Without the folder's name: health tells it to everyone. */

@@ -7,6 +7,7 @@ import { sha512Hex } from '../../src/core/hash.ts';
 import { change } from '../../src/core/tables.ts';
 import { type IndexReader, verifyTables } from '../../src/core/verify-index.ts';
 import { MemoryMetadataStore } from '../support/memory-metadata-store.ts';
+import { appendTo } from '../support/storage/append-to.ts';
 
 const noBlob = () => Promise.reject(new Error('no blob is needed'));
 const hex = sha512Hex(utf8('tarball'));
@@ -26,7 +27,7 @@ const measured = (size: number): Uint8Array =>
 
 async function append(store: MemoryMetadataStore, entry: Uint8Array): Promise<void> {
   const size = await store.size();
-  await store.append([entry], size);
+  await appendTo(store, [entry]);
   const reader = { get: store.get.bind(store), scan: store.scan.bind(store), blob: noBlob };
   await store.fold(await foldEntries([entry], reader), size, size + 1);
 }
@@ -71,7 +72,7 @@ test('a wrong row is found, also while the journal grows', async () => {
 test('entries that are not folded yet are no fault', async () => {
   const store = new MemoryMetadataStore();
   await append(store, measured(1));
-  await store.append([measured(2)], 1);
+  await appendTo(store, [measured(2)]);
   const check = await verifyTables(readerOf(store));
   assert.deepEqual(check.problems, []);
   assert.deepEqual(check.notes, ['1 entry of the journal is not in the tables yet; the next start takes it in']);

@@ -1,24 +1,52 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { compare, text, utf8 } from '../../src/core/bytes.ts';
+import { compare, concat, text, utf8 } from '../../src/core/bytes.ts';
 import { ConflictError } from '../../src/core/errors.ts';
+import { leafHash, rootHash, type TreeHead } from '../../src/core/merkle.ts';
 import { type Change, change, DERIVED_TABLES, type PackageRow } from '../../src/core/tables.ts';
-import type { MetadataStore } from '../../src/io/metadata-store.ts';
+import type { Growth, MetadataStore } from '../../src/io/metadata-store.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const packageRow = (seq: number): PackageRow => ({ head: null, seq, withdrawn: null });
 const setting = (key: string, value: string): Change => change('setting', key, { value });
 const texts = (entries: Uint8Array[]): string[] => entries.map((entry) => text(entry));
 
+const headOf = (leaves: readonly string[]): TreeHead => ({
+  size: leaves.length,
+  root: rootHash(leaves.map((leaf) => leafHash(utf8(leaf)))),
+});
+
+/** How the tree over `leaves` grows when `added` come to it, in the one tile that so few need. */
+function growth(leaves: readonly string[], added: readonly string[]): Growth {
+  const all = [...leaves, ...added];
+  return { from: headOf(leaves), to: headOf(all), tiles: [{ level: 0, index: 0, hashes: tileOf(all) }] };
+}
+
+const tileOf = (leaves: readonly string[]): Uint8Array => concat(leaves.map((leaf) => leafHash(utf8(leaf))));
+
+/** Appends `added` to a log of `leaves`. */
+const grow = (store: MetadataStore, leaves: readonly string[], added: readonly string[]): Promise<void> =>
+  store.append(
+    added.map((leaf) => utf8(leaf)),
+    growth(leaves, added),
+  );
+
+/** What of the contract can be seen of a kind of store. */
+type Abilities = {
+  /** It is there again when it is opened anew. */
+  readonly durable: boolean;
+  /** Adds entries behind the store's back, as a version did that kept no tree. */
+  readonly appendWithoutTree?: (store: MetadataStore, folder: string, entries: Uint8Array[]) => Promise<void>;
+};
+
 /**
- * Every promise of `MetadataStore`, as tests. `open` opens the store in a folder; what is `durable` is there again when it
- * is opened anew.
+ * Every promise of `MetadataStore`, as tests. `open` opens the store in a folder.
  */
 export function metadataStoreContract(
   name: string,
   open: (folder: string) => Promise<MetadataStore>,
-  { durable }: { durable: boolean },
+  { durable, appendWithoutTree }: Abilities,
 ): void {
   const check = (title: string, body: (store: MetadataStore) => Promise<void>): void => {
     test(title, async () => {
@@ -36,8 +64,8 @@ export function metadataStoreContract(
     });
 
     check('keeps entries in order, byte for byte', async (store) => {
-      await store.append([utf8('a'), utf8('b')], 0);
-      await store.append([Uint8Array.of(0, 255)], 2);
+      await grow(store, [], ['a', 'b']);
+      await store.append([Uint8Array.of(0, 255)], { from: headOf(['a', 'b']), to: headOf(['a', 'b', 'c']), tiles: [] });
       assert.equal(await store.size(), 3);
       assert.deepEqual(await store.entries(1, 10), [utf8('b'), Uint8Array.of(0, 255)]);
       assert.deepEqual(texts(await store.entries(0, 1)), ['a']);
@@ -46,38 +74,112 @@ export function metadataStoreContract(
 
     check('keeps only the bytes of a view, not the buffer behind it', async (store) => {
       const whole = utf8('0123456789');
-      await store.append([whole.subarray(2, 4), whole.subarray(4, 5)], 0);
+      const entries = [whole.subarray(2, 4), whole.subarray(4, 5)];
+      await store.append(entries, growth([], ['23', '4']));
       assert.deepEqual(texts(await store.entries(0, 2)), ['23', '4']);
       assert.equal(text(whole), '0123456789');
     });
+  });
 
-    check('refuses entries for another size', async (store) => {
-      await store.append([utf8('a')], 0);
-      await assert.rejects(store.append([utf8('b')], 0), ConflictError);
-      await assert.rejects(store.append([utf8('b')], 2), ConflictError);
-      assert.deepEqual(texts(await store.entries(0, 9)), ['a']);
+  describe(`${name}: tree`, () => {
+    check('is empty at first', async (store) => {
+      assert.deepEqual(await store.head(), headOf([]));
+      assert.equal(await store.tile(0, 0), null);
+    });
+
+    check('moves with the entries', async (store) => {
+      await grow(store, [], ['a']);
+      assert.deepEqual(await store.head(), headOf(['a']));
+      assert.deepEqual(await store.tile(0, 0), tileOf(['a']));
+      await grow(store, ['a'], ['b', 'c']);
+      assert.deepEqual(await store.head(), headOf(['a', 'b', 'c']));
+      assert.deepEqual(await store.tile(0, 0), tileOf(['a', 'b', 'c']));
+      assert.equal(await store.size(), 3);
+    });
+
+    check('keeps tiles apart by level and index, also beyond 32 bits', async (store) => {
+      const places = [
+        [0, 1],
+        [1, 0],
+        [1, 2 ** 40],
+      ] as const;
+      const tiles = places.map(([level, index], i) => ({ level, index, hashes: tileOf([`${i}`]) }));
+      await store.append([utf8('a')], { ...growth([], ['a']), tiles });
+      for (const [i, [level, index]] of places.entries())
+        assert.deepEqual(await store.tile(level, index), tileOf([`${i}`]));
+      assert.equal(await store.tile(0, 0), null);
+    });
+
+    check('keeps only the bytes of a tile, not the buffer behind it', async (store) => {
+      const whole = tileOf(['a', 'b', 'c']);
+      const tiles = [{ level: 0, index: 0, hashes: whole.subarray(32, 64) }];
+      await store.append([utf8('b')], { ...growth([], ['b']), tiles });
+      assert.deepEqual(await store.tile(0, 0), tileOf(['b']));
+      assert.equal(whole.length, 96);
+    });
+
+    check('refuses to grow from what it is not, be it size or root, and then changes nothing', async (store) => {
+      await grow(store, [], ['a', 'b']);
+      const refused: [string, Growth][] = [
+        ['a smaller tree', growth(['a'], ['x'])],
+        ['a larger tree', growth(['a', 'b', 'c'], ['x'])],
+        ['another tree of the same size', growth(['a', 'B'], ['x'])],
+      ];
+      for (const [what, wrong] of refused) await assert.rejects(store.append([utf8('x')], wrong), ConflictError, what);
+      assert.deepEqual(texts(await store.entries(0, 9)), ['a', 'b']);
+      assert.deepEqual(await store.head(), headOf(['a', 'b']));
+      assert.deepEqual(await store.tile(0, 0), tileOf(['a', 'b']));
+      await grow(store, ['a', 'b'], ['c']);
     });
 
     check('lets one of two appends at the same place win', async (store) => {
-      const results = await Promise.allSettled([store.append([utf8('a')], 0), store.append([utf8('b')], 0)]);
+      const results = await Promise.allSettled([grow(store, [], ['a']), grow(store, [], ['b'])]);
       assert.deepEqual(
         results.map(({ status }) => status),
         ['fulfilled', 'rejected'],
       );
       assert.deepEqual(texts(await store.entries(0, 9)), ['a']);
+      assert.deepEqual(await store.head(), headOf(['a']));
+    });
+
+    check('refuses entries that it does not count', async (store) => {
+      const miscounted = { from: headOf([]), to: headOf(['a', 'b']), tiles: [] };
+      await assert.rejects(store.append([utf8('a')], miscounted), TypeError);
+      await assert.rejects(store.append([], miscounted), ConflictError);
+      await assert.rejects(store.append([], { from: headOf([]), to: headOf(['a']), tiles: [] }), ConflictError);
+      assert.deepEqual([await store.size(), await store.head()], [0, headOf([])]);
     });
   });
 
+  if (appendWithoutTree !== undefined) {
+    test(`${name}: a journal without a tree takes no entries until the tree has taken in those that are there`, async () => {
+      const folder = tempFolder();
+      const store = await open(folder);
+      await appendWithoutTree(store, folder, ['a', 'b', 'c'].map(utf8));
+      assert.deepEqual([await store.size(), await store.head()], [3, headOf([])]);
+      await assert.rejects(grow(store, [], ['x']), ConflictError);
+      await assert.rejects(store.append([], growth([], ['a', 'b', 'c', 'x'])), ConflictError);
+      await store.append([], growth([], ['a', 'b']));
+      assert.deepEqual([await store.size(), await store.head()], [3, headOf(['a', 'b'])]);
+      await assert.rejects(grow(store, ['a', 'b'], ['x']), ConflictError);
+      await store.append([], growth(['a', 'b'], ['c']));
+      await grow(store, ['a', 'b', 'c'], ['d']);
+      assert.deepEqual(texts(await store.entries(0, 9)), ['a', 'b', 'c', 'd']);
+      assert.deepEqual(await store.head(), headOf(['a', 'b', 'c', 'd']));
+      await store.close();
+    });
+  }
+
   describe(`${name}: fold`, () => {
     check('moves with its rows', async (store) => {
-      await store.append([utf8('a'), utf8('b')], 0);
+      await grow(store, [], ['a', 'b']);
       await store.fold([change('package', 'x', packageRow(1))], 0, 2);
       assert.equal(await store.folded(), 2);
       assert.deepEqual(await store.get('package', 'x'), packageRow(1));
     });
 
     check('is refused from another place or beyond the journal, rows and all', async (store) => {
-      await store.append([utf8('a')], 0);
+      await grow(store, [], ['a']);
       const changes = [change('package', 'x', packageRow(1))];
       await assert.rejects(store.fold(changes, 1, 1), ConflictError);
       await assert.rejects(store.fold(changes, 0, 2), ConflictError);
@@ -86,7 +188,7 @@ export function metadataStoreContract(
     });
 
     check('starts again when the derived tables are cleared, and keeps local ones', async (store) => {
-      await store.append([utf8('a')], 0);
+      await grow(store, [], ['a']);
       await store.fold([change('package', 'x', packageRow(1))], 0, 1);
       await store.write([setting('s', '1')]);
       await store.clear(DERIVED_TABLES);
@@ -98,7 +200,7 @@ export function metadataStoreContract(
     });
 
     check('keeps its place when a local table is cleared', async (store) => {
-      await store.append([utf8('a')], 0);
+      await grow(store, [], ['a']);
       await store.fold([], 0, 1);
       await store.write([setting('s', '1')]);
       await store.clear(['setting']);
@@ -219,7 +321,9 @@ export function metadataStoreContract(
       await written;
       await store.close();
       await assert.rejects(store.size(), /closed/);
-      await assert.rejects(store.append([], 0), /closed/);
+      await assert.rejects(store.head(), /closed/);
+      await assert.rejects(store.append([], growth([], [])), /closed/);
+      await assert.rejects(store.tile(0, 0), /closed/);
       await assert.rejects(store.entries(0, 1), /closed/);
       await assert.rejects(store.folded(), /closed/);
       await assert.rejects(store.fold([], 0, 0), /closed/);
@@ -234,12 +338,13 @@ export function metadataStoreContract(
     test('loses nothing', async () => {
       const folder = tempFolder();
       const store = await open(folder);
-      await store.append([utf8('a'), utf8('b')], 0);
+      await grow(store, [], ['a', 'b']);
       await store.fold([change('package', 'x', packageRow(1))], 0, 1);
       await store.write([setting('s', '1')]);
       await store.close();
       const again = await open(folder);
       assert.equal(await again.size(), 2);
+      assert.deepEqual([await again.head(), await again.tile(0, 0)], [headOf(['a', 'b']), tileOf(['a', 'b'])]);
       assert.equal(await again.folded(), 1);
       assert.deepEqual(texts(await again.entries(0, 9)), ['a', 'b']);
       assert.deepEqual(await again.get('package', 'x'), packageRow(1));

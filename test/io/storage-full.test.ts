@@ -8,6 +8,7 @@ import { StorageFullError } from '../../src/core/errors.ts';
 import { change } from '../../src/core/tables.ts';
 import { writeDurably } from '../../src/io/durable-file.ts';
 import { type OriginStores, openOriginStores } from '../../src/io/stores.ts';
+import { appendTo } from '../support/storage/append-to.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { blobOf, bytesOf, stream } from './blob-store-contract.ts';
 
@@ -44,7 +45,7 @@ async function fillWithContent({ metadata, blobs, tarballs }: OriginStores): Pro
   await tarballs.putStream(blobOf(large, 'sha512'), stream(large), putOptions);
   await tarballs.putStream(blobOf(small, 'sha512'), stream(small), putOptions);
   await blobs.putMany([{ id: blobOf(small), bytes: small }]);
-  await metadata.append([utf8('entry')], 0);
+  await appendTo(metadata, [utf8('entry')]);
   await metadata.write([change('setting', 'kept', { value: 'yes' })]);
 }
 
@@ -66,12 +67,12 @@ async function assertRefuses({ metadata, blobs, tarballs }: OriginStores): Promi
   await assert.rejects(blobs.putMany([{ id: blobOf(next), bytes: next }]), StorageFullError);
   const value = 'x'.repeat(1_000_000);
   await assert.rejects(metadata.write([change('setting', 'new', { value })]), StorageFullError);
-  await assert.rejects(metadata.append([next, next], 1), StorageFullError);
+  await assert.rejects(appendTo(metadata, [next, next]), StorageFullError);
   await assert.rejects(metadata.fold([change('package', 'x'.repeat(1_000_000), row)], 0, 1), StorageFullError);
   await assert.rejects(writeDurably(join(disk, 'state.json'), next), StorageFullError);
   assert.equal(await tarballs.has(blobOf(next, 'sha512')), false);
   assert.equal(await blobs.has(blobOf(next)), false);
-  assert.deepEqual([await metadata.size(), await metadata.folded()], [1, 0]);
+  assert.deepEqual([await metadata.size(), (await metadata.head()).size, await metadata.folded()], [1, 1, 0]);
   assert.equal(await metadata.get('setting', 'new'), null);
   assert.deepEqual(readdirSync(join(disk, 'cache', 'tarballs', 'tmp')), []);
 }
@@ -88,7 +89,7 @@ async function assertTakesMore({ metadata, blobs, tarballs }: OriginStores): Pro
   const more = bytesOf(3_000, 3);
   await tarballs.putStream(blobOf(more, 'sha512'), stream(more), putOptions);
   await blobs.putMany([{ id: blobOf(more), bytes: more }]);
-  await metadata.append([utf8('more')], 1);
+  await appendTo(metadata, [utf8('more')]);
   await metadata.fold([change('package', 'x', row)], 0, 2);
   assert.deepEqual([await metadata.size(), await metadata.folded()], [2, 2]);
 }

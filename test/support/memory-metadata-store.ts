@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { compare, utf8 } from '../../src/core/bytes.ts';
+import { compare, equal, utf8 } from '../../src/core/bytes.ts';
 import { ConflictError } from '../../src/core/errors.ts';
+import { rootHash, type TreeHead } from '../../src/core/merkle.ts';
 import { type Change, DERIVED_TABLES, type TableName, type Tables } from '../../src/core/tables.ts';
-import type { Keyed, MetadataStore, ScanOptions } from '../../src/io/metadata-store.ts';
+import type { Growth, Keyed, MetadataStore, ScanOptions } from '../../src/io/metadata-store.ts';
 
 /** A write that can be made to fail, before or after it took effect (the answer got lost). */
 type Fault = {
@@ -20,7 +21,9 @@ const isDerived = (table: TableName): boolean => (DERIVED_TABLES as readonly Tab
 export class MemoryMetadataStore implements MetadataStore {
   readonly #journal: { readonly given: Uint8Array; readonly kept: Uint8Array }[] = [];
   readonly #tables = new Map<TableName, Map<string, string>>();
+  readonly #tiles = new Map<string, Uint8Array>();
   readonly #faults: Fault[] = [];
+  #head: TreeHead = { size: 0, root: rootHash([]) };
   #folded = 0;
   #closed = false;
 
@@ -34,13 +37,33 @@ export class MemoryMetadataStore implements MetadataStore {
     return this.#journal.length;
   }
 
-  append(entries: readonly Uint8Array[], expectedSize: number): Promise<void> {
+  async head(): Promise<TreeHead> {
+    this.#check();
+    return { size: this.#head.size, root: new Uint8Array(this.#head.root) };
+  }
+
+  append(entries: readonly Uint8Array[], { from, to, tiles }: Growth): Promise<void> {
     return this.#write('append', () => {
-      if (expectedSize !== this.#journal.length) {
-        throw new ConflictError(`the journal holds ${this.#journal.length} entries, not ${expectedSize}`);
-      }
+      if (entries.length > 0 && from.size + entries.length !== to.size) throw new TypeError('miscounted');
+      const [{ size, root }, journal] = [this.#head, this.#journal.length];
+      if (from.size !== size || !equal(from.root, root)) throw new ConflictError(`the tree is at ${size} entries`);
+      const fits = entries.length > 0 ? journal === from.size : from.size <= to.size && to.size <= journal;
+      if (!fits) throw new ConflictError(`the journal holds ${journal} entries`);
       this.#journal.push(...entries.map((given) => ({ given, kept: new Uint8Array(given) })));
+      for (const { level, index, hashes } of tiles) this.#tiles.set(`${level}/${index}`, new Uint8Array(hashes));
+      this.#head = { size: to.size, root: new Uint8Array(to.root) };
     });
+  }
+
+  async tile(level: number, index: number): Promise<Uint8Array | null> {
+    this.#check();
+    const hashes = this.#tiles.get(`${level}/${index}`);
+    return hashes === undefined ? null : new Uint8Array(hashes);
+  }
+
+  /** Adds entries as a version without a tree did. */
+  appendWithoutTree(entries: readonly Uint8Array[]): void {
+    this.#journal.push(...entries.map((given) => ({ given, kept: new Uint8Array(given) })));
   }
 
   async entries(from: number, limit: number): Promise<Uint8Array[]> {

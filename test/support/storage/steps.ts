@@ -5,6 +5,7 @@ import { type Change, change } from '../../../src/core/tables.ts';
 import type { BlobId, BlobStore } from '../../../src/io/blob-store.ts';
 import type { OriginStores } from '../../../src/io/stores.ts';
 import { blobOf, bytesOf, stream } from '../../io/blob-store-contract.ts';
+import { appendTo } from './append-to.ts';
 
 /** Enough that a fold takes a while: a kill right after its entry falls into it. */
 const ROWS_PER_STEP = 300;
@@ -28,7 +29,7 @@ export async function runStep(stores: OriginStores, step: number, progress: (par
   await stores.blobs.putMany(manifests(step));
   progress('manifests');
   // A writer that was killed between entry and fold takes the step up at its fold.
-  if ((await stores.metadata.size()) === step) await stores.metadata.append([entry(step)], step);
+  if ((await stores.metadata.size()) === step) await appendTo(stores.metadata, [entry(step)]);
   progress('entry');
   await stores.metadata.fold(rows(step), step, step + 1);
   progress(`done ${step}`);
