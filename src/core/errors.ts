@@ -139,6 +139,53 @@ export class SignatureError extends FederationError {
   readonly status = 502;
 }
 
+/** A proof of inclusion or consistency that does not show what it should. */
+export class ProofError extends FederationError {
+  readonly code = 'proof';
+  readonly status = 502;
+}
+
+/** Tiles or entries of a log that do not belong to the tree whose root we know. */
+export class WrongTileError extends FederationError {
+  readonly code = 'wrong-tile';
+  readonly status = 502;
+  /** Such as `tile/0/x001/234.p/5`. Where only all of them together are known to be wrong, all of them. */
+  readonly paths: readonly string[];
+
+  constructor(facts: { paths: readonly string[]; reason: string }, options?: ErrorOptions) {
+    super(`${facts.paths.join(', ')}: ${facts.reason}`, options);
+    this.paths = facts.paths;
+  }
+}
+
+/** An older checkpoint than one that we have seen already. */
+export class RollbackError extends FederationError {
+  readonly code = 'rollback';
+  readonly status = 502;
+  /** Tree sizes. */
+  readonly held: number;
+  readonly offered: number;
+
+  constructor(facts: { originLine: string; held: number; offered: number }, options?: ErrorOptions) {
+    super(`${facts.originLine} was offered at size ${facts.offered}, but had ${facts.held} entries already`, options);
+    this.held = facts.held;
+    this.offered = facts.offered;
+  }
+}
+
+/** Two signed checkpoints of one log of which neither contains the other: its key has signed two histories. */
+export class SplitViewError extends FederationError {
+  readonly code = 'split-view';
+  readonly status = 502;
+  /** The signed notes, the evidence: the one that we held first. */
+  readonly notes: readonly [held: string, offered: string];
+
+  constructor(facts: { originLine: string; held: string; offered: string }, options?: ErrorOptions) {
+    super(`${facts.originLine} has signed two histories that exclude each other; both checkpoints are kept`, options);
+    this.notes = [facts.held, facts.offered];
+  }
+}
+
 /** A command line or configuration that can't be run as it stands. */
 export class UsageError extends FederationError {
   readonly code = 'usage';
