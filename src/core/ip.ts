@@ -20,16 +20,23 @@ const NETWORK_BITS = { ipv4: 24, ipv6: 48 };
 /** The client network that we count and log instead of an address: /24 of IPv4, /48 of IPv6. */
 export function networkOf(address: string): string {
   // Nearly every request comes by IPv4, and asks this.
-  const octets = PLAIN_IPV4.exec(address);
-  if (octets !== null && Number(octets[2]) < 256) return `${octets[1]}.0/24`;
+  const octets = plainOctets(address);
+  if (octets !== null) return `${octets[1]}.0/24`;
   const parsed = parseAddress(address);
   if (parsed === null) return UNKNOWN_NETWORK;
   const bits = NETWORK_BITS[parsed.kind()];
   return `${firstOf(parsed, bits).toString()}/${bits}`;
 }
 
+function plainOctets(address: string): RegExpExecArray | null {
+  const octets = PLAIN_IPV4.exec(address);
+  return octets !== null && Number(octets[2]) < 256 ? octets : null;
+}
+
 /** 127.0.0.0/8 and ::1. */
 export function isLoopback(address: string): boolean {
+  // Every request for a tarball asks this.
+  if (plainOctets(address) !== null) return address.startsWith('127.');
   return parseAddress(address)?.range() === 'loopback';
 }
 

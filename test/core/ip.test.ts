@@ -37,7 +37,7 @@ test('loopback addresses, and names that can only mean them', () => {
     assert.equal(isLoopback(name), false, name);
     assert.equal(isLoopbackHostname(name), true, name);
   }
-  for (const name of ['128.0.0.1', '::2', 'notlocalhost', 'localhost.example', '127.0.0.1.example', '', '0.0.0.0']) {
+  for (const name of ['128.0.0.1', '::2', 'notlocalhost', 'localhost.example', '127.0.0.1.example', '', '0.0.0.0', '127.0.0.256']) {
     assert.equal(isLoopbackHostname(name), false, name);
   }
 });
