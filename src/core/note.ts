@@ -1,6 +1,6 @@
 /**
  * Signed notes: text with signatures beneath it, as in C2SP signed-note (https://c2sp.org/signed-note), with Ed25519
- * keys only (signature type 0x01).
+ * keys only: those that sign the text itself (signature type 0x01), and those of cosigners (0x04, core/cosignature.ts).
  *
  * A note is the text, one empty line, and a line for each signature:
  *
@@ -17,9 +17,13 @@ import { MalformedError, quote, SignatureError } from './errors.ts';
 import { sha256, sha256Hex } from './hash.ts';
 import { KEY_NAME_LENGTH_MAX, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX } from './limits.ts';
 
+/** What a key's signatures are, and over what: one key must not have two uses. */
+export type SignatureType = typeof ED25519_TYPE | typeof COSIGNATURE_TYPE;
+
 /** A verifier key, read from its text form. */
 export type Vkey = {
   readonly name: string;
+  readonly type: SignatureType;
   /** 8 lower-case hex digits. */
   readonly keyId: string;
   /** The raw 32 bytes of an Ed25519 public key. */
@@ -41,11 +45,22 @@ export type OpenedNote = {
   readonly signedBy: string[];
 };
 
-type Signature = { readonly name: string; readonly keyId: string; readonly bytes: Uint8Array };
+/** A signature line. */
+export type Signature = {
+  readonly name: string;
+  /** 8 lower-case hex digits. */
+  readonly keyId: string;
+  readonly bytes: Uint8Array;
+};
+
+/** Ed25519 over the note's text. */
+export const ED25519_TYPE = 0x01;
+/** Ed25519 over the text of a checkpoint and a time (C2SP tlog-cosignature). */
+export const COSIGNATURE_TYPE = 0x04;
 
 const FORMAT = 'signed note';
-const ED25519_TYPE = 0x01;
 const KEY_ID_BYTES = 4;
+const TYPE_NAMES = { [ED25519_TYPE]: 'Ed25519 (0x01)', [COSIGNATURE_TYPE]: 'Ed25519 cosignature (0x04)' };
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a note may contain none of them but the line feed
 const CONTROL = /[\u0000-\u0009\u000b-\u001f]/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: a name may contain none of them
@@ -66,20 +81,23 @@ export function hostIdOf(publicKey: Uint8Array): string {
  * @param publicKey raw 32 bytes
  * @throws MalformedError if the name is not one for keys, or the key has another length
  */
-export function formatVkey(name: string, publicKey: Uint8Array): string {
+export function formatVkey(name: string, publicKey: Uint8Array, type: SignatureType = ED25519_TYPE): string {
   checkName(name);
   checkKeyLength(publicKey);
-  const typed = concat([Uint8Array.of(ED25519_TYPE), publicKey]);
-  return `${name}+${keyId(name, ED25519_TYPE, publicKey)}+${toBase64(typed)}`;
+  const typed = concat([Uint8Array.of(type), publicKey]);
+  return `${name}+${keyId(name, type, publicKey)}+${toBase64(typed)}`;
 }
 
-/** @throws MalformedError for everything that {@link formatVkey} would not print */
-export function parseVkey(vkey: string): Vkey {
+/**
+ * @param type the one use that the caller has for the key: a cosigner's key must not pass for one that signs texts
+ * @throws MalformedError for everything that {@link formatVkey} would not print with this type
+ */
+export function parseVkey(vkey: string, type: SignatureType = ED25519_TYPE): Vkey {
   const [name = '', id, ...base64] = vkey.split('+');
   const typed = fromBase64(base64.join('+'));
-  if (typed[0] !== ED25519_TYPE) throw new MalformedError('vkey', `${quote(vkey)} is not of type Ed25519 (0x01)`);
+  if (typed[0] !== type) throw new MalformedError('vkey', `${quote(vkey)} is not of type ${TYPE_NAMES[type]}`);
   const publicKey = typed.subarray(1);
-  if (formatVkey(name, publicKey) === vkey) return { name, keyId: id as string, publicKey };
+  if (formatVkey(name, publicKey, type) === vkey) return { name, type, keyId: id as string, publicKey };
   throw new MalformedError('vkey', `the key ID in ${quote(vkey)} is not the one of its name and key`);
 }
 
@@ -99,13 +117,44 @@ export async function signNote(text: string, signers: readonly Signer[]): Promis
   return note;
 }
 
-async function signatureLine(message: Uint8Array, { name, publicKey, sign }: Signer): Promise<string> {
-  const { keyId: id } = parseVkey(formatVkey(name, publicKey));
+async function signatureLine(message: Uint8Array, signer: Signer): Promise<string> {
+  const { name, keyId: id } = parseVkey(formatVkey(signer.name, signer.publicKey));
+  return formatSignature({ name, keyId: id, bytes: await signChecked(message, signer) });
+}
+
+/**
+ * A signature of the message, verified.
+ * @throws SignatureError if the signer's private and public key don't match
+ */
+export async function signChecked(message: Uint8Array, { name, publicKey, sign }: Signer): Promise<Uint8Array> {
   const signature = await sign(message);
-  if (!verifyEd25519(publicKey, message, signature)) {
-    throw new SignatureError(`the private key of ${name} does not belong to its public key`);
-  }
-  return `— ${name} ${toBase64(concat([fromHex(id), signature]))}\n`;
+  if (verifyEd25519(publicKey, message, signature)) return signature;
+  throw new SignatureError(`the private key of ${name} does not belong to its public key`);
+}
+
+/** A signature line, with its line feed. */
+export function formatSignature({ name, keyId: id, bytes }: Signature): string {
+  return `— ${name} ${toBase64(concat([fromHex(id), bytes]))}\n`;
+}
+
+/**
+ * The note with these signature lines beneath its own. A key has one line: a later one takes the place of an earlier
+ * one, so that a cosignature can be renewed. None of them is verified: that is for who adds them.
+ * @param lines each with its line feed
+ * @throws MalformedError if it is no note, or would be none with these lines
+ */
+export function addSignatureLines(note: string, lines: readonly string[]): string {
+  const { text, signatures } = splitNote(note);
+  const all = [...signatures, ...lines.map(readSignatureLine)];
+  const byKey = new Map(all.map((signature) => [`${signature.name} ${signature.keyId}`, signature]));
+  const whole = `${text}\n${[...byKey.values()].map(formatSignature).join('')}`;
+  splitNote(whole);
+  return whole;
+}
+
+function readSignatureLine(line: string): Signature {
+  if (line.endsWith('\n')) return readSignature(line.slice(0, -1), 1);
+  throw new MalformedError(FORMAT, `the signature line ${quote(line)} does not end in a line feed`);
 }
 
 /**
