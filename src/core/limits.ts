@@ -51,6 +51,18 @@ export const NOTE_BYTES_MAX = MIB;
 /** C2SP signed-note asks verifiers to take at least 16. */
 export const NOTE_SIGNATURES_MAX = 100;
 export const KEY_NAME_LENGTH_MAX = 255;
+/** A request that submits a checkpoint to a witness: sixteen post-quantum signatures of 5 kB fit. */
+export const ADD_CHECKPOINT_BYTES_MAX = 128 * KIB;
+/** C2SP tlog-witness: no tree whose size is below 2^63 needs more. */
+export const CONSISTENCY_HASHES_MAX = 63;
+/** Of a policy file; C2SP tlog-policy asks for at least 32 logs, 32 witnesses and 32 groups. */
+export const POLICY_LINES_MAX = 1_000;
+/** A checkpoint with its cosignatures. */
+export const CHECKPOINT_BYTES_MAX = 64 * KIB;
+/** A checkpoint as mirrors tell it each other in a header: three short lines and the signatures of the log's own keys. */
+export const GOSSIP_BYTES_MAX = 2 * KIB;
+/** Proofs of split views that a mirror keeps: one is enough to convict, and an origin gone wild could make any number. */
+export const EVIDENCE_MAX = 100;
 
 /** Request bodies, as received and after decoding. */
 export const AUDIT_BODY_BYTES_MAX = 4 * MIB;
