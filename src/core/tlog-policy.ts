@@ -99,19 +99,19 @@ function readLine(draft: Draft, text: string): void {
   else refuse(draft, `expected log, witness, group or quorum, found ${quote(keyword)}`);
 }
 
-function readLog(draft: Draft, [vkey, url = null, ...rest]: readonly string[]): void {
+function readLog(draft: Draft, [vkey, url, ...rest]: readonly string[]): void {
   if (vkey === undefined || rest.length > 0) refuse(draft, 'expected "log <vkey> [<url>]"');
   addKey(draft, vkey, ED25519_TYPE);
-  draft.logs.push({ vkey, url });
+  draft.logs.push({ vkey, url: url ?? null });
 }
 
-function readWitness(draft: Draft, [name, vkey, url = null, ...rest]: readonly string[]): void {
+function readWitness(draft: Draft, [name, vkey, url, ...rest]: readonly string[]): void {
   if (name === undefined || vkey === undefined || rest.length > 0) {
     refuse(draft, 'expected "witness <name> <vkey> [<url>]"');
   }
   addKey(draft, vkey, COSIGNATURE_TYPE);
   addName(draft, name);
-  draft.witnesses.push({ name, vkey, url });
+  draft.witnesses.push({ name, vkey, url: url ?? null });
 }
 
 function readGroup(draft: Draft, [name, rule, ...members]: readonly string[]): void {
