@@ -28,6 +28,8 @@ export type NpmRequest =
   | { kind: 'advisories' | 'audit' | 'audit-quick' }
   /** `spec`: `name@version`. */
   | { kind: 'attestations'; name: string; version: string; spec: string }
+  /** The replication feed; of any method that asks. `query` as above. */
+  | { kind: 'changes'; query: string }
   /** `path`: decoded segments after `/-/federation/`, a scoped name as two; of any method. */
   | { kind: 'federation'; path: string[]; query: string }
   /** A read that only a user with an account here could make. */
@@ -83,9 +85,16 @@ export function parseNpmRequest(method: string, rawUrl: string): NpmRequest {
   const [first, ...rest] = segments;
   if (first === undefined) return onlyRead(reading, { kind: 'root' });
   if (first === '-') return apiRequest(method, reading, rest, query);
+  if (isChanges(segments)) return onlyRead(reading || method === 'POST', { kind: 'changes', query });
   const named = takeName(segments);
   if (!reading) return { kind: 'write', what: packageChange(method, named.rest) };
   return packageRead(named.name, named.rest, query);
+}
+
+/** Followers name the feed alone, or below the database that it once was; no version or dist-tag has such a name. */
+function isChanges(segments: readonly string[]): boolean {
+  const path = segments.join('/');
+  return path === '_changes' || path === 'registry/_changes';
 }
 
 /**

@@ -14,6 +14,7 @@ import type { Forms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http-server.ts';
 import { MissingBlobError, storedBlob } from '../io/stored-blob.ts';
+import type { Changes } from './changes.ts';
 import type { Learned, Learner } from './learner.ts';
 import type { TarballAnswers } from './tarball-answer.ts';
 
@@ -28,7 +29,8 @@ export type NpmRoutesDeps = {
   canonicalRegistry: string | null;
   passthrough: (incoming: Incoming, request: NpmRequest) => Promise<Answer>;
   federation: (incoming: Incoming, path: readonly string[], query: string, door: Door) => Promise<Answer>;
-  home: (incoming: Incoming, door: Door) => Answer;
+  changes: Changes;
+  home: (incoming: Incoming, door: Door) => Promise<Answer>;
   healthz: () => Promise<Answer>;
   metrics: () => Promise<Answer>;
 };
@@ -63,6 +65,8 @@ async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps:
       return deps.passthrough(incoming, request);
     case 'federation':
       return deps.federation(incoming, request.path, request.query, door);
+    case 'changes':
+      return deps.changes.answer(incoming, request.query, baseFor(incoming, door, deps));
     case 'root':
       return deps.home(incoming, door);
     case 'ping':
