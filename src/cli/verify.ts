@@ -10,7 +10,7 @@ import { callAdmin } from '../io/admin-socket.ts';
 import { openDataDir, type Role, roleOf } from '../io/data-dir.ts';
 import { openHostKeys, openOriginKeys } from '../io/key-file.ts';
 import { openMirrorStores, openOriginStores } from '../io/stores.ts';
-import { verifyStores } from '../io/verify-stores.ts';
+import { mirrorCheckpoint, verifyStores } from '../io/verify-stores.ts';
 
 const EXIT = { sound: 0, wrong: 1 };
 
@@ -62,15 +62,22 @@ async function verifyStopped(dir: string, role: Role): Promise<VerifyReport> {
   const data = await openDataDir(dir, role);
   try {
     const keys = await verifyKeys(dir, role);
-    const stores = role === 'origin' ? await openOriginStores(dir) : await openMirrorStores(dir);
-    try {
-      return { checks: [...keys.checks, ...(await verifyStores(stores)).checks] };
-    } finally {
-      await stores.close();
-    }
+    const { checks } = await (role === 'origin' ? verifyStoppedOrigin(dir) : verifyStoppedMirror(dir));
+    return { checks: [...keys.checks, ...checks] };
   } finally {
     await data.close();
   }
+}
+
+async function verifyStoppedOrigin(dir: string): Promise<VerifyReport> {
+  const stores = await openOriginStores(dir);
+  return verifyStores(stores).finally(() => stores.close());
+}
+
+async function verifyStoppedMirror(dir: string): Promise<VerifyReport> {
+  const stores = await openMirrorStores(dir);
+  const published = stores.door ? mirrorCheckpoint(dir, stores.door.metadata) : undefined;
+  return verifyStores(stores, published).finally(() => stores.close());
 }
 
 /** @param inUse what to say if there is no server to ask, only someone who holds the folder */

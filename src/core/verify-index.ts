@@ -10,13 +10,15 @@ import { equal, text, toHex } from './bytes.ts';
 import { chunkCount, chunkRoot } from './chunks.ts';
 import { parseEntry } from './entry.ts';
 import { MalformedError } from './errors.ts';
-import { entryOfRow, foldEntries } from './fold.ts';
+import { entryOfRow, type FoldReader, foldEntries } from './fold.ts';
+import { foldNames } from './fold-names.ts';
 import { type Head, parseHead, type VersionEntry } from './head.ts';
 import { formatPinned, pinnedHashOf } from './integrity.ts';
 import { abbreviate } from './manifest.ts';
 import { MemoryTables } from './memory-tables.ts';
+import { HASH_BYTES } from './merkle.ts';
 import { openPages } from './pages.ts';
-import { DERIVED_TABLES, KEY_SEPARATOR, type TableName, type Tables } from './tables.ts';
+import { type Change, DERIVED_TABLES, KEY_SEPARATOR, type MeasuredRow, type TableName, type Tables } from './tables.ts';
 import { type Check, Tally } from './verify-report.ts';
 
 export type IndexReader = {
@@ -34,14 +36,23 @@ export type IndexReader = {
   blob(sha256: string): Promise<Uint8Array>;
 };
 
+/** The changes that one entry makes, by its place in the log, over what a reader shows. */
+export type Fold = (entry: Uint8Array, index: number, reader: FoldReader) => Promise<Change[]>;
+
+/** Each role folds the log in its own way. */
+export const FOLDS = {
+  origin: (entry, _, reader) => foldEntries([entry], reader),
+  mirror: (entry, index, reader) => foldNames([entry], index, reader),
+} as const satisfies Record<string, Fold>;
+
 /** Entries or rows in memory at once. */
 const PAGE = 500;
 
-/** All checks of an index, one after the other. */
+/** All checks of an origin's index, one after the other. */
 export async function verifyIndex(reader: IndexReader): Promise<Check[]> {
   return [
     await verifyJournal(reader),
-    await verifyTables(reader),
+    await verifyTables(reader, FOLDS.origin),
     await verifyPackages(reader),
     await verifyVersions(reader),
     await verifyMeasured(reader),
@@ -49,30 +60,40 @@ export async function verifyIndex(reader: IndexReader): Promise<Check[]> {
 }
 
 /** Every entry is canonical, and none is older than the one before it. */
-export async function verifyJournal(reader: IndexReader): Promise<Check> {
+export async function verifyJournal(reader: Pick<IndexReader, 'size' | 'entries'>): Promise<Check> {
   const tally = new Tally('journal');
   let latest = 0;
   for await (const [index, bytes] of entriesOf(reader, 0, await reader.size())) {
     tally.count('entry');
     await tally.attempt(`entry ${index}`, async () => {
-      const { time } = parseEntry(bytes);
-      if (time < latest) throw new MalformedError('journal', `time ${time} lies before ${latest}`);
-      latest = time;
+      latest = checkEntry(bytes, latest);
     });
   }
   return tally.result('all canonical, in the order of time');
 }
 
+/**
+ * @param latest time of the entry before it
+ * @returns its own time
+ * @throws MalformedError if it is not canonical, or older than the one before it
+ */
+export function checkEntry(bytes: Uint8Array, latest: number): number {
+  const { time } = parseEntry(bytes);
+  if (time >= latest) return time;
+  throw new MalformedError('journal', `time ${time} lies before ${latest}`);
+}
+
 /** Folding the journal once more gives the derived tables, row by row. */
-export async function verifyTables(reader: IndexReader): Promise<Check> {
+export async function verifyTables(reader: IndexReader, fold: Fold): Promise<Check> {
   const tally = new Tally('tables');
   const tables = new MemoryTables();
   let folded = await reader.folded();
-  await foldInto(tables, reader, 0, folded, tally);
+  const refold = (from: number, to: number) => foldInto(tables, reader, fold, [from, to], tally);
+  await refold(0, folded);
   let differing = await compareAll(tables, reader, tally);
   // A row that differs may just have been changed by an entry that came while we read.
   for (let now = await reader.folded(); differing.length > 0 && now !== folded; now = await reader.folded()) {
-    await foldInto(tables, reader, folded, now, tally);
+    await refold(folded, now);
     folded = now;
     differing = await stillDiffering(differing, tables, reader);
   }
@@ -117,36 +138,43 @@ export async function verifyVersions(reader: IndexReader): Promise<Check> {
 }
 
 /** Every measured tarball's chunk list is there and gives the root. */
-export async function verifyMeasured(reader: IndexReader): Promise<Check> {
+export async function verifyMeasured(reader: Pick<IndexReader, 'scan' | 'blob'>): Promise<Check> {
   const tally = new Tally('measured');
   for await (const { key, row } of rowsOf(reader, 'measured')) {
     tally.count('tarball');
-    await tally.attempt(key, async () => {
-      const list = await reader.blob(row.list);
-      const root = toHex(chunkRoot(list));
-      if (root !== row.chunks) throw new MalformedError('chunk list', `its root is ${root}, expected ${row.chunks}`);
-      if (list.length === chunkCount(row.size) * 32) return;
-      throw new MalformedError('chunk list', `${list.length} bytes of hashes for a tarball of ${row.size} bytes`);
-    });
+    await tally.attempt(key, async () => checkChunkList(row, await reader.blob(row.list)));
   }
   return tally.result('chunk lists with the roots that were measured');
+}
+
+/** @throws MalformedError if these are not the chunk hashes of what was measured */
+export function checkChunkList({ chunks, size }: MeasuredRow, list: Uint8Array): void {
+  const root = toHex(chunkRoot(list));
+  if (root !== chunks) throw new MalformedError('chunk list', `its root is ${root}, expected ${chunks}`);
+  if (list.length === chunkCount(size) * HASH_BYTES) return;
+  throw new MalformedError('chunk list', `${list.length} bytes of hashes for a tarball of ${size} bytes`);
 }
 
 async function foldInto(
   tables: MemoryTables,
   reader: IndexReader,
-  from: number,
-  to: number,
+  fold: Fold,
+  [from, to]: readonly [from: number, to: number],
   tally: Tally,
 ): Promise<void> {
-  const inMemory = {
-    blob: (sha256: string) => reader.blob(sha256),
-    get: async <T extends TableName>(table: T, key: string) => tables.get(table, key),
-    scan: async <T extends TableName>(table: T, prefix: string) => tables.scan(table, prefix),
-  };
+  const inMemory = tablesReader(tables, (sha256) => reader.blob(sha256));
   for await (const [index, bytes] of entriesOf(reader, from, to)) {
-    await tally.attempt(`fold of entry ${index}`, async () => tables.apply(await foldEntries([bytes], inMemory)));
+    await tally.attempt(`fold of entry ${index}`, async () => tables.apply(await fold(bytes, index, inMemory)));
   }
+}
+
+/** Lets a fold read tables in memory. */
+export function tablesReader(tables: MemoryTables, blob: FoldReader['blob']): FoldReader {
+  return {
+    blob,
+    get: async (table, key) => tables.get(table, key),
+    scan: async (table, prefix) => tables.scan(table, prefix),
+  };
 }
 
 type Place = { readonly table: (typeof DERIVED_TABLES)[number]; readonly key: string };
@@ -217,7 +245,15 @@ const splice = (bytes: Uint8Array, cut: number, insert: Uint8Array): Uint8Array[
   bytes.subarray(cut),
 ];
 
-async function verifyManifest(key: string, entry: VersionEntry, reader: IndexReader): Promise<void> {
+/**
+ * The manifest of a version entry is that version's, has its pinned hash, and is abbreviated by the rule.
+ * @param key made by `versionKey`
+ */
+export async function verifyManifest(
+  key: string,
+  entry: VersionEntry,
+  reader: Pick<IndexReader, 'blob'>,
+): Promise<void> {
   const blob = await reader.blob(entry.manifest);
   const { name, version, dist } = JSON.parse(text(blob));
   if (`${name}${KEY_SEPARATOR}${version}` !== key) {
@@ -234,7 +270,11 @@ async function verifyManifest(key: string, entry: VersionEntry, reader: IndexRea
   throw new MalformedError('manifest', 'its abbreviated form is not what the rule makes of it');
 }
 
-async function* entriesOf(reader: IndexReader, from: number, to: number): AsyncGenerator<[number, Uint8Array]> {
+async function* entriesOf(
+  reader: Pick<IndexReader, 'entries'>,
+  from: number,
+  to: number,
+): AsyncGenerator<[number, Uint8Array]> {
   for (let at = from; at < to; at += PAGE) {
     const page = await reader.entries(at, Math.min(PAGE, to - at));
     for (const [i, bytes] of page.entries()) yield [at + i, bytes];
@@ -270,4 +310,5 @@ function canonical(value: unknown): string {
 
 const entries = (n: number): string => (n === 1 ? '1 entry of the journal is' : `${n} entries of the journal are`);
 
-const show = (key: string): string => key.replaceAll(KEY_SEPARATOR, '@');
+/** A compound key as people write it: `name@version`. */
+export const show = (key: string): string => key.replaceAll(KEY_SEPARATOR, '@');

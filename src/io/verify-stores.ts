@@ -1,36 +1,102 @@
 /** `verify` over open stores, be they those of a running server or of a stopped data directory. */
 
+import { join } from 'node:path';
+import { openCheckpoint } from '../core/checkpoint.ts';
+import { logNameOf, type OriginKeys, openKeysNote } from '../core/keys-note.ts';
+import { NOTE_BYTES_MAX } from '../core/limits.ts';
+import { checkLogKey } from '../core/log-key.ts';
+import type { TreeHead } from '../core/merkle.ts';
 import { verifyBlobs } from '../core/verify-blobs.ts';
-import { verifyFollowed } from '../core/verify-followed.ts';
-import { verifyIndex } from '../core/verify-index.ts';
+import { type HeadsReader, verifyHeads } from '../core/verify-heads.ts';
+import { FOLDS, type IndexReader, verifyIndex, verifyJournal, verifyTables } from '../core/verify-index.ts';
+import { type LogReader, verifyLog } from '../core/verify-log.ts';
 import type { Check, VerifyReport } from '../core/verify-report.ts';
 import type { BlobStore } from './blob-store.ts';
+import { readBounded } from './durable-file.ts';
+import type { MetadataStore } from './metadata-store.ts';
 import type { MirrorStores, OriginStores } from './stores.ts';
 
-/** Checks everything. Reading finds rot, and what has rotted is moved to quarantine, as by any other reader. */
-export async function verifyStores(stores: OriginStores | MirrorStores): Promise<VerifyReport> {
-  return { checks: 'metadata' in stores ? await originChecks(stores) : await mirrorChecks(stores) };
+/** Where a mirror keeps them (mirror/held-log.ts, mirror/origin-keys.ts). */
+const CHECKPOINT_SETTING = 'checkpoint';
+const ORIGIN_KEYS_FILE = 'origin-keys.note';
+
+/** What is published of a log, its signature checked; null if nothing is known to be. */
+export type PublishedHead = () => Promise<TreeHead | null>;
+
+/**
+ * Checks everything. Reading finds rot, and what has rotted is moved to quarantine, as by any other reader.
+ * @param published a rejection is one of the problems that are reported
+ */
+export async function verifyStores(
+  stores: OriginStores | MirrorStores,
+  published: PublishedHead = async () => null,
+): Promise<VerifyReport> {
+  return {
+    checks: 'metadata' in stores ? await originChecks(stores, published) : await mirrorChecks(stores, published),
+  };
 }
 
-async function mirrorChecks({ blobs, door }: MirrorStores): Promise<Check[]> {
+/**
+ * The checkpoint that a mirror serves, if a key that it believes its origin to have had signed it.
+ * @param dir its data directory
+ */
+export function mirrorCheckpoint(dir: string, metadata: MetadataStore): PublishedHead {
+  return async () => {
+    const row = await metadata.get('setting', CHECKPOINT_SETTING);
+    if (row === null) return null;
+    const note = await readBounded(join(dir, ORIGIN_KEYS_FILE), NOTE_BYTES_MAX);
+    if (note === null) throw new Error(`a checkpoint is stored, but no ${ORIGIN_KEYS_FILE} that says whose it is`);
+    const keys = openKeysNote(note, null);
+    return openCheckpoint(row.value, await logKeys(keys, metadata), logNameOf(keys)).checkpoint;
+  };
+}
+
+/** The log's key, and those that came before it by the root key's word: what is served may be older than the change. */
+async function logKeys({ log, root }: OriginKeys, metadata: MetadataStore): Promise<string[]> {
+  const changes = await metadata.scan('log-key', '');
+  return [
+    log,
+    ...changes.flatMap(({ key, row: { previous, signature } }) => {
+      checkLogKey({ previous, key, signature }, root);
+      return [previous, key];
+    }),
+  ];
+}
+
+async function mirrorChecks({ blobs, door }: MirrorStores, published: PublishedHead): Promise<Check[]> {
   const checks = [await verifyBlobs('blobs', blobs)];
   if (door === null) return checks;
   const { metadata } = door;
-  const followed = await verifyFollowed({ scan: metadata.scan.bind(metadata), blob: blobOf(door.blobs) });
-  return [followed, await verifyBlobs('index', door.blobs), ...checks];
+  const reader = readerOf(metadata, door.blobs);
+  return [
+    await verifyLog(reader, published),
+    await verifyJournal(reader),
+    await verifyTables(reader, FOLDS.mirror),
+    await verifyHeads(reader),
+    await verifyBlobs('index', door.blobs),
+    ...checks,
+  ];
 }
 
-async function originChecks({ metadata, blobs, tarballs }: OriginStores): Promise<Check[]> {
-  const reader = {
+async function originChecks({ metadata, blobs, tarballs }: OriginStores, published: PublishedHead): Promise<Check[]> {
+  const reader = readerOf(metadata, blobs);
+  const log = await verifyLog(reader, published);
+  const index = await verifyIndex(reader);
+  return [log, ...index, await verifyBlobs('blobs', blobs), await verifyBlobs('tarballs', tarballs)];
+}
+
+function readerOf(metadata: MetadataStore, blobs: BlobStore): IndexReader & LogReader & HeadsReader {
+  return {
     size: () => metadata.size(),
+    head: () => metadata.head(),
+    tile: metadata.tile.bind(metadata),
     folded: () => metadata.folded(),
     entries: metadata.entries.bind(metadata),
     get: metadata.get.bind(metadata),
     scan: metadata.scan.bind(metadata),
     blob: blobOf(blobs),
+    holds: (hex) => blobs.has({ algorithm: 'sha256', hex }),
   };
-  const index = await verifyIndex(reader);
-  return [...index, await verifyBlobs('blobs', blobs), await verifyBlobs('tarballs', tarballs)];
 }
 
 function blobOf(blobs: BlobStore): (hex: string) => Promise<Uint8Array> {

@@ -14,7 +14,7 @@ import { openDataDir } from '../../src/io/data-dir.ts';
 import { openOriginStores } from '../../src/io/stores.ts';
 import { verifyStores } from '../../src/io/verify-stores.ts';
 import { blobOf } from '../io/blob-store-contract.ts';
-import { makeSmallMirror, makeSmallOrigin, TARBALL } from '../support/storage/small-origin.ts';
+import { makeFollower, makeSmallMirror, makeSmallOrigin, TARBALL } from '../support/storage/small-origin.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 
 const tarballId = blobOf(TARBALL, 'sha512');
@@ -22,9 +22,10 @@ const made = tempFolder();
 before(async () => {
   await makeSmallOrigin(join(made, 'origin'));
   await makeSmallMirror(join(made, 'mirror'));
+  await makeFollower(join(made, 'follower'), join(made, 'origin'));
 });
 
-function copyOf(role: 'origin' | 'mirror'): string {
+function copyOf(role: 'origin' | 'mirror' | 'follower'): string {
   const dir = join(tempFolder(), 'data');
   cpSync(join(made, role), dir, { recursive: true });
   return dir;
@@ -55,7 +56,8 @@ test('verify says what it checked of a sound origin', async () => {
     text,
     `${dir} (origin)
   keys      1 key set: as the root key certifies
-  journal   6 entries: all canonical, in the order of time
+  log       13 entries, 1 tile: tiles and root as the entries make them
+  journal   13 entries: all canonical, in the order of time
   tables    12 rows: as the journal makes them
   packages  3 packages, 2 heads: pages and both forms as their heads say
   versions  4 versions: manifests with the pinned hash, abbreviated by the rule
@@ -87,6 +89,25 @@ all is well`,
   assert.equal(code, 0);
 });
 
+test('verify says what it checked of a sound mirror that follows the log', async () => {
+  const dir = copyOf('follower');
+  const { code, text } = await verify(dir);
+  assert.equal(
+    text,
+    `${dir} (mirror)
+  keys      1 identity key: readable
+  log       1 checkpoint, 13 entries, 1 tile: tiles and root as the entries make them
+  journal   13 entries: all canonical, in the order of time
+  tables    6 rows: as the journal makes them
+  packages  3 packages, 1 head: pages and both forms as their heads say
+            note: never asked for here: 1 of the heads that the log names
+  index     6 blobs, 1,275 bytes: each with the hash that names it
+  blobs     1 blob, 1,100,000 bytes: each with the hash that names it
+all is well`,
+  );
+  assert.equal(code, 0);
+});
+
 test('verify takes a folder of several data directories', async () => {
   const { code, text } = await verify(made);
   assert.equal(code, 0);
@@ -94,7 +115,7 @@ test('verify takes a folder of several data directories', async () => {
 });
 
 describe('verify finds', () => {
-  const faults: readonly [string, 'origin' | 'mirror', (dir: string) => void, RegExp][] = [
+  const faults: readonly [string, 'origin' | 'mirror' | 'follower', (dir: string) => void, RegExp][] = [
     [
       'an entry that is not canonical',
       'origin',
@@ -111,6 +132,55 @@ describe('verify finds', () => {
           "UPDATE journal SET entry = CAST(replace(CAST(entry AS TEXT), 'time 17', 'time 16') AS BLOB) WHERE at = 2",
         ),
       /WRONG entry 2: .*time 1600000000000 lies before 1700000000000/,
+    ],
+    [
+      'an entry that was replaced by another one',
+      'origin',
+      (dir) =>
+        sql(
+          dir,
+          'metadata.sqlite',
+          "UPDATE journal SET entry = CAST(replace(CAST(entry AS TEXT), 'malware', 'nothing') AS BLOB) WHERE CAST(entry AS TEXT) LIKE 'withdraw%'",
+        ),
+      /log .*\n +WRONG head: its root is [0-9a-f]{64}, that of the entries [0-9a-f]{64}\n +WRONG tile\/0\/000\.p\/13: hash 11 /,
+    ],
+    [
+      'a tile that has rotted',
+      'origin',
+      (dir) => sql(dir, 'metadata.sqlite', 'UPDATE tiles SET hashes = zeroblob(length(hashes))'),
+      /log .*\n +WRONG tile\/0\/000\.p\/13: hash 0 is not what the entries make it/,
+    ],
+    [
+      'a checkpoint that nobody signed',
+      'follower',
+      (dir) =>
+        sql(
+          dir,
+          'index.sqlite',
+          "UPDATE rows SET row = replace(row, '\\n13\\n', '\\n12\\n') WHERE name = 'setting' AND key = CAST('checkpoint' AS BLOB)",
+        ),
+      /log .*\n +WRONG checkpoint: the note's signature by .* is wrong/,
+    ],
+    [
+      'a checkpoint of more entries than there are',
+      'follower',
+      (dir) => {
+        sql(dir, 'index.sqlite', 'DELETE FROM journal WHERE at = 12');
+        sql(dir, 'index.sqlite', 'UPDATE tree SET size = 12');
+      },
+      /WRONG checkpoint: it tells of 13 entries, there are 12/,
+    ],
+    [
+      "a mirror's row that the log makes otherwise",
+      'follower',
+      (dir) => sql(dir, 'index.sqlite', "DELETE FROM rows WHERE name = 'withdrawn'"),
+      /tables .*\n +WRONG withdrawn small@1\.1\.0: the journal makes it, but it is not in the table/,
+    ],
+    [
+      "a blob that a mirror's head names and that is missing",
+      'follower',
+      (dir) => sql(dir, 'index-blobs.sqlite', "DELETE FROM blobs WHERE CAST(bytes AS TEXT) LIKE '%readme%'"),
+      /packages .*\n.*\n +WRONG @scope\/other: the blob sha256:[0-9a-f]{64} is missing/,
     ],
     [
       'a row that the journal makes otherwise',
@@ -207,6 +277,15 @@ describe('verify finds', () => {
       assert.equal(code, 1);
     });
   }
+});
+
+test('verify takes a journal without a tree for what the next start mends', async () => {
+  const dir = copyOf('origin');
+  sql(dir, 'metadata.sqlite', 'DELETE FROM tiles');
+  sql(dir, 'metadata.sqlite', 'DELETE FROM tree');
+  const { code, text } = await verify(dir);
+  assert.match(text, /log +nothing\n +note: 13 entries are not in the tree yet; the next start takes them in/);
+  assert.equal(code, 0);
 });
 
 test('verify leaves alone what a writer left half-written, and does not count it', async () => {

@@ -5,7 +5,7 @@ import { formatEntry } from '../../src/core/entry.ts';
 import { foldEntries } from '../../src/core/fold.ts';
 import { sha512Hex } from '../../src/core/hash.ts';
 import { change } from '../../src/core/tables.ts';
-import { type IndexReader, verifyTables } from '../../src/core/verify-index.ts';
+import { FOLDS, type IndexReader, verifyTables } from '../../src/core/verify-index.ts';
 import { MemoryMetadataStore } from '../support/memory-metadata-store.ts';
 import { appendTo } from '../support/storage/append-to.ts';
 
@@ -54,7 +54,10 @@ function readerOf(store: MemoryMetadataStore, meanwhile: () => Promise<void> = a
 test('tables are as the journal makes them, also while it grows', async () => {
   const store = new MemoryMetadataStore();
   await append(store, measured(1));
-  const check = await verifyTables(readerOf(store, () => append(store, measured(2))));
+  const check = await verifyTables(
+    readerOf(store, () => append(store, measured(2))),
+    FOLDS.origin,
+  );
   assert.deepEqual([check.problems, check.counted], [[], '1 row: as the journal makes them']);
 });
 
@@ -63,7 +66,10 @@ test('a wrong row is found, also while the journal grows', async () => {
   await append(store, measured(1));
   const stray = change('measured', 'sha1:00', { sha512: hex, size: 3, chunks: hash, list: hash });
   await store.fold([stray], 1, 1);
-  const check = await verifyTables(readerOf(store, () => append(store, measured(2))));
+  const check = await verifyTables(
+    readerOf(store, () => append(store, measured(2))),
+    FOLDS.origin,
+  );
   assert.deepEqual(check.problems, [
     { subject: 'measured sha1:00', what: 'it is in the table, but the journal does not make it' },
   ]);
@@ -73,7 +79,7 @@ test('entries that are not folded yet are no fault', async () => {
   const store = new MemoryMetadataStore();
   await append(store, measured(1));
   await appendTo(store, [measured(2)]);
-  const check = await verifyTables(readerOf(store));
+  const check = await verifyTables(readerOf(store), FOLDS.origin);
   assert.deepEqual(check.problems, []);
   assert.deepEqual(check.notes, ['1 entry of the journal is not in the tables yet; the next start takes it in']);
 });
