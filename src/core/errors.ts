@@ -179,10 +179,45 @@ export class SplitViewError extends FederationError {
   readonly status = 502;
   /** The signed notes, the evidence: the one that we held first. */
   readonly notes: readonly [held: string, offered: string];
+  /** From the smaller tree to the larger one, where they differ in size: shows that the smaller one had another root. */
+  readonly proof: readonly Uint8Array[];
 
-  constructor(facts: { originLine: string; held: string; offered: string }, options?: ErrorOptions) {
+  constructor(
+    facts: { originLine: string; held: string; offered: string; proof?: readonly Uint8Array[] },
+    options?: ErrorOptions,
+  ) {
     super(`${facts.originLine} has signed two histories that exclude each other; both checkpoints are kept`, options);
     this.notes = [facts.held, facts.offered];
+    this.proof = facts.proof ?? [];
+  }
+}
+
+/** An entry that the log surely has, and that this version can't take in: what comes after it can't be followed. */
+export class UnreadableEntryError extends FederationError {
+  readonly code = 'unreadable-entry';
+  readonly status = 502;
+  /** Place in the log, from 0. */
+  readonly index: number;
+
+  constructor(facts: { index: number; reason: string }, options?: ErrorOptions) {
+    super(`entry ${facts.index} of the log can't be taken in: ${facts.reason}`, options);
+    this.index = facts.index;
+  }
+}
+
+/** What is asked for can't be had from us for now; the same request may succeed later. */
+export class UnavailableError extends FederationError {
+  readonly code: string = 'unavailable';
+  readonly status = 503;
+}
+
+/** Our own log key has signed a history that we do not hold: nothing more is signed until the operator acts. */
+export class LogHaltedError extends UnavailableError {
+  override readonly code = 'log-halted';
+
+  /** @param contradiction what was seen, such as `signed at 7 entries, of which 5 are here` */
+  constructor(contradiction: string) {
+    super(`this registry takes in nothing new: its log was ${contradiction}; what it has is served on`);
   }
 }
 

@@ -61,6 +61,10 @@ export const POLICY_LINES_MAX = 1_000;
 export const CHECKPOINT_BYTES_MAX = 64 * KIB;
 /** A checkpoint as mirrors tell it each other in a header: three short lines and the signatures of the log's own keys. */
 export const GOSSIP_BYTES_MAX = 2 * KIB;
+/** A checkpoint as a host shows it to its origin: the log's signatures and one cosignature. */
+export const SHOWN_CHECKPOINT_LENGTH_MAX = 4 * KIB;
+/** Cosignatures that are served with a checkpoint: readers look at 100 signatures, and need some for the log's own. */
+export const COSIGNATURES_SERVED_MAX = 64;
 /** Proofs of split views that a mirror keeps: one is enough to convict, and an origin gone wild could make any number. */
 export const EVIDENCE_MAX = 100;
 

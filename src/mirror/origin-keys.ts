@@ -1,6 +1,6 @@
 /**
  * What this mirror believes of its origin's keys. The first note is believed if the operator gave a key, or if nobody else
- * can have answered (https, loopback); from then on only notes of the same root key and log are.
+ * can have answered (https, loopback); from then on only notes of the same root key and log are, whoever hands them over.
  *
  * Order: verify, store (commit point), use. A crash before the commit point leaves the note that was believed before.
  */
@@ -18,15 +18,23 @@ const FILE = 'origin-keys.note';
 export type OriginTrust = {
   /** The keys that are believed now, or null before the first. */
   current(): OriginKeys | null;
+  /** The note that says so, for others. */
+  note(): Uint8Array | null;
   /**
    * Asks the origin for its keys and believes them if it may.
    * @throws SignatureError for keys that must not be believed; UpstreamError if the origin can't be asked
    */
   refresh(): Promise<OriginKeys>;
+  /**
+   * The same from anybody who hands over the origin's note. Without a key to compare it with only the origin itself is
+   * believed.
+   */
+  learn(source: { readonly url: string; keys(): Promise<Uint8Array> }): Promise<OriginKeys>;
 };
 
 /**
- * @param options `originKey`: vkey of the origin's log key or root key, from its operator; null trusts the first visit
+ * @param options `originKey`: vkey of the origin's log key or root key, from its operator; null trusts the first visit.
+ * `isRetired`: whether the log says that another key has taken a log key's place, which no note can undo
  * @throws UsageError if there is no way to know whose the first answer is; SignatureError if the stored keys don't fit
  */
 export async function openOriginTrust(options: {
@@ -34,30 +42,44 @@ export async function openOriginTrust(options: {
   readonly origin: string;
   readonly originKey: string | null;
   readonly client: HttpClient;
+  readonly isRetired?: (logVkey: string) => Promise<boolean>;
 }): Promise<OriginTrust> {
-  const { dir, origin, originKey, client } = options;
+  const { dir, origin, originKey, client, isRetired = async () => false } = options;
   const path = join(dir, FILE);
-  const stored = await readBounded(path, NOTE_BYTES_MAX);
-  let current = stored && openKeysNote(stored, originKey);
+  let note = await readBounded(path, NOTE_BYTES_MAX);
+  // The operator's key may be a log key that was replaced since this mirror first believed it.
+  const wanted = originKey !== null && (await isRetired(originKey)) ? null : originKey;
+  let current = note && openKeysNote(note, wanted);
   if (!current && originKey === null && !isSafeFirstVisit(origin)) {
     throw new UsageError(
       `${origin} is neither https nor this machine, so anybody could answer; give --origin-key with the verifier key that the origin prints at its start`,
     );
   }
 
+  async function take(given: Uint8Array, source: string): Promise<OriginKeys> {
+    const keys = openKeysNote(given, current ? current.root : originKey);
+    if (current && logNameOf(keys) !== logNameOf(current)) {
+      throw new SignatureError(`${source} now names another log: ${logNameOf(keys)} instead of ${logNameOf(current)}`);
+    }
+    if (await isRetired(keys.log)) {
+      throw new SignatureError(`${source} names a log key that the log says was replaced: ${keys.log}`);
+    }
+    if (!current || JSON.stringify(keys) !== JSON.stringify(current)) await writeDurably(path, given);
+    [current, note] = [keys, given];
+    return keys;
+  }
+
   return {
     current: () => current,
-    async refresh() {
-      const note = await fetchNote(client, origin, '/-/federation/keys');
-      const keys = openKeysNote(note, current ? current.root : originKey);
-      if (current && logNameOf(keys) !== logNameOf(current)) {
+    note: () => note,
+    refresh: async () => take(await fetchNote(client, origin, '/-/federation/keys'), origin),
+    learn: async (source) => {
+      if (!current && originKey === null && source.url !== origin) {
         throw new SignatureError(
-          `${origin} now names another log: ${logNameOf(keys)} instead of ${logNameOf(current)}`,
+          `${source.url} can't be believed before the origin's keys are known; give --origin-key`,
         );
       }
-      if (!current || JSON.stringify(keys) !== JSON.stringify(current)) await writeDurably(path, note);
-      current = keys;
-      return keys;
+      return take(await source.keys(), source.url);
     },
   };
 }

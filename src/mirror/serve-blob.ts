@@ -11,7 +11,9 @@ import { bounceUrl } from '../core/hosts-list.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { blobAnswer } from '../io/blob-answer.ts';
 import type { BlobId, BlobStore, ByteRange } from '../io/blob-store.ts';
+import { KEPT_BYTES_MAX } from '../io/checked-reads.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
+import { LentBytes } from '../io/lent-bytes.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import type { BlobFetcher } from './fetch-blob.ts';
@@ -21,8 +23,10 @@ import type { HeldList } from './held-list.ts';
 import type { Passing } from './pass-on.ts';
 import type { Pull } from './pull-blob.ts';
 
-/** Up to here a blob is sent in one piece out of memory. */
-const WHOLE_BYTES_MAX = 1024 * 1024;
+/** Up to here a blob is sent in one piece out of memory whoever asks; a stream would hold as much for a slow client. */
+const ALWAYS_WHOLE_BYTES_MAX = 64 * 1024;
+/** Larger ones, while all that are being sent like that are no more than this. */
+const LENT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** On whose word a blob that is not held is fetched. */
 export type FetchRight =
@@ -35,6 +39,7 @@ export type FetchRight =
   | null;
 
 type Asked = Pick<Incoming, 'method' | 'headers'>;
+type Opener = (id: BlobId, range: ByteRange) => Promise<AsyncIterable<Uint8Array> | Uint8Array>;
 
 export type BlobServer = {
   /**
@@ -62,12 +67,23 @@ export function createBlobServer(deps: {
 }): BlobServer {
   const { blobs, fetcher, passing, origin, peers, logger, metrics } = deps;
   const bodies = { blobs, logger, metrics, restOf: passing.restOf };
+  const lent = new LentBytes(LENT_BYTES_MAX);
   let failures = 0;
 
   async function answerHeld(request: Asked, id: BlobId): Promise<Answer | null> {
     const size = await blobs.size(id);
     if (size === null) return null;
-    const open = size <= WHOLE_BYTES_MAX ? openWhole : openStream;
+    if (size <= ALWAYS_WHOLE_BYTES_MAX) return answerFrom(openWhole, request, id, size);
+    const onClose = size <= KEPT_BYTES_MAX ? lent.lend(id.hex, size) : null;
+    if (onClose === null) return answerFrom(openStream, request, id, size);
+    const answer = await answerFrom(openWhole, request, id, size);
+    if (answer !== null) return { ...answer, onClose };
+    onClose();
+    return null;
+  }
+
+  /** Null if what is stored is damaged, or has just been removed. */
+  async function answerFrom(open: Opener, request: Asked, id: BlobId, size: number): Promise<Answer | null> {
     try {
       return await blobAnswer(request, id, { size, open: (range) => open(id, range) });
     } catch (error) {

@@ -1,0 +1,112 @@
+/**
+ * A mirror's fold: what the log says of each name, without the blobs that its entries name.
+ *
+ * An origin folds heads down to single versions (fold.ts). A mirror may hold none of them, and still has to know which
+ * head a name has, and what was withdrawn; so its tables only point into the log. What needs no blob is folded alike.
+ */
+import { type Entry, parseEntry } from './entry.ts';
+import { type FoldReader, foldEntry } from './fold.ts';
+import { type Change, change, type TableName, type Tables, versionKey, versionPrefix } from './tables.ts';
+
+/** What this fold may look at. */
+export type NamesReader = Pick<FoldReader, 'get' | 'scan'>;
+
+/** An entry and its place in the log, from 0. */
+type Placed<K extends Entry['kind']> = Extract<Entry, { kind: K }> & { readonly index: number };
+
+/**
+ * The changes that a run of entries makes, in the log's order.
+ * @param first index of the first of them
+ * @throws MalformedError for an entry that is none
+ */
+export async function foldNames(entries: readonly Uint8Array[], first: number, reader: NamesReader): Promise<Change[]> {
+  const pending = new Pending(reader);
+  for (const [at, bytes] of entries.entries()) pending.add(await foldOne(parseEntry(bytes), first + at, pending));
+  return pending.all();
+}
+
+function foldOne(entry: Entry, index: number, reader: NamesReader): Promise<Change[]> | Change[] {
+  switch (entry.kind) {
+    case 'learned':
+      return foldLearned({ ...entry, index }, reader);
+    case 'learned-version':
+    case 'repin':
+      return foldAhead({ ...entry, index }, reader);
+    case 'withdraw':
+      return foldWithdraw({ ...entry, index }, reader);
+    default:
+      return foldEntry(entry, { ...methodsOf(reader), blob: noBlob });
+  }
+}
+
+/** The new head takes in what was told ahead of it. Withdrawn versions stay on record: it may lack them. */
+async function foldLearned({ name, head, index }: Placed<'learned'>, reader: NamesReader): Promise<Change[]> {
+  const ahead = await reader.scan('ahead', versionPrefix(name));
+  return [
+    change('name', name, { head, index, withdrawn: null }),
+    ...ahead.map(({ key }) => change('ahead', key, null)),
+  ];
+}
+
+async function foldAhead(
+  { name, version, entry, index }: Placed<'learned-version'> | Placed<'repin'>,
+  reader: NamesReader,
+): Promise<Change[]> {
+  const known = await reader.get('name', name);
+  const row = change('ahead', versionKey(name, version), { entry, index });
+  return known ? [row] : [change('name', name, { head: null, index, withdrawn: null }), row];
+}
+
+/** A whole package is on record under the version `*`, too: its head is needed to know which bytes have to go. */
+async function foldWithdraw(entry: Placed<'withdraw'>, reader: NamesReader): Promise<Change[]> {
+  const { name, version, reason, deadline, time: at, index } = entry;
+  const known = await reader.get('name', name);
+  const withdrawal = { reason, at, deadline };
+  const row = change('withdrawn', versionKey(name, version), { ...withdrawal, head: known?.head ?? null, index });
+  if (version !== '*') return [row];
+  return [row, change('name', name, { head: null, index, withdrawn: withdrawal })];
+}
+
+/** Rows of this run that are not written yet, over those that are. */
+class Pending implements NamesReader {
+  readonly #reader: NamesReader;
+  readonly #tables = new Map<TableName, Map<string, Change>>();
+
+  constructor(reader: NamesReader) {
+    this.#reader = reader;
+  }
+
+  async get<T extends TableName>(table: T, key: string): Promise<Tables[T] | null> {
+    const pending = this.#tables.get(table)?.get(key);
+    return pending ? (pending.row as Tables[T] | null) : this.#reader.get(table, key);
+  }
+
+  async scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]> {
+    const rows = new Map((await this.#reader.scan(table, prefix)).map(({ key, row }) => [key, row]));
+    for (const [key, { row }] of this.#tables.get(table) ?? []) {
+      if (!key.startsWith(prefix)) continue;
+      if (row === null) rows.delete(key);
+      else rows.set(key, row as Tables[T]);
+    }
+    return [...rows].map(([key, row]) => ({ key, row }));
+  }
+
+  add(changes: readonly Change[]): void {
+    for (const one of changes) {
+      const table = this.#tables.get(one.table) ?? new Map<string, Change>();
+      this.#tables.set(one.table, table.set(one.key, one));
+    }
+  }
+
+  all(): Change[] {
+    return [...this.#tables.values()].flatMap((table) => [...table.values()]);
+  }
+}
+
+function methodsOf(reader: NamesReader): NamesReader {
+  return { get: (table, key) => reader.get(table, key), scan: (table, prefix) => reader.scan(table, prefix) };
+}
+
+function noBlob(): never {
+  throw new Error('a mirror folds no entry by the blob that it names');
+}

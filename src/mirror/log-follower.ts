@@ -1,0 +1,355 @@
+/**
+ * When this mirror follows the log, and from whom: at once when somebody shows a newer checkpoint, and now and then in any
+ * case. One pass at a time (sync.ts); a source that does not give what it should is passed over for the next one.
+ *
+ * What is served only ever moves on along one history. If the log's key has signed another one, both notes are kept as
+ * evidence and the alarm is raised; what is held goes on being served.
+ */
+import { openCheckpoint } from '../core/checkpoint.ts';
+import type { Entry } from '../core/entry.ts';
+import {
+  FederationError,
+  RollbackError,
+  SignatureError,
+  SplitViewError,
+  UnreadableEntryError,
+  UpstreamError,
+} from '../core/errors.ts';
+import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
+import { checkLogKey } from '../core/log-key.ts';
+import type { Logger } from '../io/logger.ts';
+import type { Metrics } from '../io/metrics.ts';
+import { Serial } from '../io/serial.ts';
+import type { EvidenceKeeper, SplitView } from './evidence.ts';
+import type { HeldCheckpoint, HeldLog } from './held-log.ts';
+import type { LogSource } from './log-source.ts';
+import type { OriginTrust } from './origin-keys.ts';
+import { syncTo } from './sync.ts';
+
+/** What a look at a source came to. */
+export type SourceState = 'unknown' | 'current' | 'older' | 'away' | 'wrong' | 'split-view' | 'unreadable';
+
+export type LogFollower = {
+  /** The newest checkpoint all of whose entries are held and folded; null before the first. */
+  checkpoint(): HeldCheckpoint | null;
+  /** Entries that it covers. */
+  size(): number;
+  /**
+   * Follows to what the origin shows now, or a peer if the origin does not give it.
+   * @throws what the origin failed with, if nobody else could be followed
+   */
+  catchUp(): Promise<void>;
+  /**
+   * Takes note of a checkpoint that somebody shows, and follows to it if it is newer. Nothing is believed of it.
+   * @param url base URL of the source that it came from; null for a visitor
+   */
+  hint(note: string, url: string | null): void;
+  /**
+   * Calls `listener` with each checkpoint that is served from now on.
+   * @returns what ends that
+   */
+  subscribe(listener: (served: HeldCheckpoint) => void): () => void;
+  evidence(): readonly SplitView[];
+  /** Why the log can't be followed further by this version; null while it can. */
+  stopped(): string | null;
+  /** By the source's name. */
+  sources(): Readonly<Record<string, SourceState>>;
+  /** When a source last showed that what is served is its newest, unix ms; null if none has since the start. */
+  confirmed(): number | null;
+  /** Begins to look by itself. */
+  start(): void;
+  close(): Promise<void>;
+};
+
+/** How often to look without a reason, ms. */
+export type FollowTimes = {
+  readonly originMs: number;
+  readonly peersMs: number;
+  /** While the origin can't be reached. */
+  readonly peersAwayMs: number;
+};
+export const FOLLOW_TIMES: FollowTimes = { originMs: 30_000, peersMs: 60_000, peersAwayMs: 5_000 };
+
+export type LogFollowerDeps = {
+  readonly log: HeldLog;
+  /** The origin first, then peers. */
+  readonly sources: readonly LogSource[];
+  readonly trust: OriginTrust;
+  readonly evidence: EvidenceKeeper;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Unix ms. */
+  readonly now: () => number;
+  /** From 0 up to 1. */
+  readonly random: () => number;
+  readonly times: FollowTimes;
+  /** Aborts when the mirror stops. */
+  readonly signal: AbortSignal;
+};
+
+/** Notes remembered, so that one that comes along with every request costs nothing. */
+const SEEN_MAX = 256;
+/** Hints that wait for their turn; more are dropped, since looking now and then finds what they tell. */
+const HINTS_MAX = 32;
+const VISITOR = 'a visitor';
+
+export function createLogFollower(deps: LogFollowerDeps): LogFollower {
+  return new Follower(deps);
+}
+
+class Follower implements LogFollower {
+  readonly #deps: LogFollowerDeps;
+  readonly #passes = new Serial();
+  readonly #listeners = new Set<(served: HeldCheckpoint) => void>();
+  readonly #states = new Map<string, SourceState>();
+  readonly #seen = new Set<string>();
+  readonly #timers = new Set<NodeJS.Timeout>();
+  #hints = 0;
+  #catchingUp: Promise<void> | null = null;
+  #stopped: string | null = null;
+  #confirmed: number | null = null;
+
+  constructor(deps: LogFollowerDeps) {
+    this.#deps = deps;
+    for (const { name } of deps.sources) this.#states.set(name, 'unknown');
+  }
+
+  checkpoint(): HeldCheckpoint | null {
+    return this.#deps.log.served();
+  }
+
+  size(): number {
+    return this.checkpoint()?.checkpoint.size ?? 0;
+  }
+
+  evidence(): readonly SplitView[] {
+    return this.#deps.evidence.list();
+  }
+
+  stopped(): string | null {
+    return this.#stopped;
+  }
+
+  sources(): Readonly<Record<string, SourceState>> {
+    return Object.fromEntries(this.#states);
+  }
+
+  confirmed(): number | null {
+    return this.#confirmed;
+  }
+
+  subscribe(listener: (served: HeldCheckpoint) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Whoever asks while others wait for a pass to begin waits for the same one. */
+  catchUp(): Promise<void> {
+    this.#catchingUp ??= this.#passes.run(() => {
+      this.#catchingUp = null;
+      return this.#followAny(this.#deps.sources);
+    });
+    return this.#catchingUp;
+  }
+
+  hint(note: string, url: string | null): void {
+    if (this.#seen.has(note) || this.#hints >= HINTS_MAX || this.#deps.signal.aborted) return;
+    this.#remember(note);
+    this.#hints += 1;
+    void this.#passes.run(async () => {
+      this.#hints -= 1;
+      await this.#take(note, this.#deps.sources.find((source) => source.url === url) ?? null).catch(() => undefined);
+    });
+  }
+
+  start(): void {
+    const { sources, times } = this.#deps;
+    const [origin, ...peers] = sources;
+    if (origin) this.#look([origin], () => times.originMs);
+    if (peers.length > 0) this.#look(peers, () => (this.#isOriginAway() ? times.peersAwayMs : times.peersMs));
+  }
+
+  async close(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#timers.clear();
+    await this.#passes.idle();
+  }
+
+  /** At once, and then again and again; mirrors that were started together must not go on looking together. */
+  #look(sources: readonly LogSource[], everyMs: () => number): void {
+    const { signal, random } = this.#deps;
+    const pass = () => this.#passes.run(() => this.#followEach(sources));
+    void pass().then(() => {
+      if (signal.aborted) return;
+      const timer = setTimeout(
+        () => {
+          this.#timers.delete(timer);
+          this.#look(sources, everyMs);
+        },
+        everyMs() * (0.75 + random() / 2),
+      );
+      timer.unref();
+      this.#timers.add(timer);
+    });
+  }
+
+  #isOriginAway(): boolean {
+    const origin = this.#deps.sources[0];
+    return origin !== undefined && this.#states.get(origin.name) === 'away';
+  }
+
+  async #followEach(sources: readonly LogSource[]): Promise<void> {
+    for (const source of sources) await this.#follow(source).catch(() => undefined);
+  }
+
+  /** The first that can be followed will do. */
+  async #followAny(sources: readonly LogSource[]): Promise<void> {
+    const failures: unknown[] = [];
+    for (const source of sources) {
+      try {
+        return await this.#follow(source);
+      } catch (error) {
+        failures.push(error);
+      }
+    }
+    throw failures[0] ?? new UpstreamError({ what: 'the log', reason: 'no source of it is known' });
+  }
+
+  async #follow(source: LogSource): Promise<void> {
+    await this.#guarded(source.name, async () => {
+      const note = await source.checkpoint();
+      this.#remember(note);
+      await this.#advance(await this.#open(note, source), source);
+    });
+  }
+
+  /** One that does not verify is worth no more than a look at where it came from, and nothing from a visitor. */
+  async #take(note: string, source: LogSource | null): Promise<void> {
+    const keys = this.#deps.trust.current();
+    const seen = keys && tryOpen(note, keys);
+    if (!seen) return source ? this.#follow(source) : undefined;
+    const { sources } = this.#deps;
+    const [first = null, ...others] = source ? [source, ...sources.filter((one) => one !== source)] : sources;
+    if (!first) return;
+    try {
+      await this.#guarded(source?.name ?? VISITOR, () => this.#advance(seen, first));
+    } catch (error) {
+      if (error instanceof SplitViewError || error instanceof RollbackError) return;
+      await this.#followAny(source ? others : sources);
+    }
+  }
+
+  async #advance(seen: HeldCheckpoint, source: LogSource): Promise<void> {
+    const { log, signal, now } = this.#deps;
+    signal.throwIfAborted();
+    const check = (entry: Entry) => this.#check(entry);
+    const changed = await syncTo(seen, source, { log, check, signal });
+    this.#stopped = null;
+    this.#confirmed = now();
+    if (changed) for (const listener of this.#listeners) listener(seen);
+  }
+
+  /** The log's key is replaced by the root key's word only. */
+  #check(entry: Entry): void {
+    if (entry.kind === 'log-key') checkLogKey(entry, (this.#deps.trust.current() as OriginKeys).root);
+  }
+
+  /** Keys that don't fit may have been replaced since: their note is asked for, and believed as far as it may be. */
+  async #open(note: string, source: LogSource): Promise<HeldCheckpoint> {
+    const { trust } = this.#deps;
+    const keys = trust.current() ?? (await trust.learn(source));
+    try {
+      return open(note, keys);
+    } catch (error) {
+      if (!(error instanceof SignatureError)) throw error;
+      return open(note, await trust.learn(source));
+    }
+  }
+
+  async #guarded(name: string, task: () => Promise<void>): Promise<void> {
+    try {
+      await task();
+      this.#report(name, 'current', null);
+    } catch (error) {
+      if (this.#deps.signal.aborted) throw error;
+      await this.#judge(name, error);
+      throw error;
+    }
+  }
+
+  async #judge(name: string, error: unknown): Promise<void> {
+    if (error instanceof SplitViewError) await this.#raise(name, error);
+    if (error instanceof UnreadableEntryError) this.#stop(error);
+    this.#report(name, stateAfter(error), error);
+  }
+
+  /** Kept before it is told, and told once for each pair. */
+  async #raise(source: string, error: SplitViewError): Promise<void> {
+    const { evidence, logger, metrics, now } = this.#deps;
+    metrics
+      .counter('mirror_split_views_total', 'Checkpoints seen that are of another history', ['source'])
+      .inc({ source });
+    if (!(await evidence.keep(error, source, now()))) return;
+    const [held, offered] = error.notes;
+    logger.error({ source, held, offered }, `${error.message}; what is held goes on being served`);
+  }
+
+  #stop(error: UnreadableEntryError): void {
+    if (this.#stopped === error.message) return;
+    this.#stopped = error.message;
+    this.#deps.logger.error({ index: error.index }, `the log can't be followed: ${error.message}`);
+  }
+
+  #report(source: string, state: SourceState, error: unknown): void {
+    const { logger, metrics } = this.#deps;
+    metrics
+      .counter('mirror_log_passes_total', 'Looks at where the log is read from, by what they came to', [
+        'source',
+        'outcome',
+      ])
+      .inc({ source, outcome: state });
+    const before = this.#states.get(source);
+    if (before === state || source === VISITOR) return;
+    this.#states.set(source, state);
+    if (error === null) logger.info({ source, size: this.size() }, 'following the log');
+    else logger.warn({ source, reason: reasonOf(error), kept: this.size() }, SAID[state]);
+  }
+
+  #remember(note: string): void {
+    this.#seen.add(note);
+    if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.values().next().value as string);
+  }
+}
+
+const SAID: Readonly<Record<SourceState, string>> = {
+  unknown: 'nothing is known of this source of the log',
+  current: 'following the log',
+  older: 'this source of the log is behind; ours is kept',
+  away: 'this source of the log can’t be reached',
+  wrong: 'this source of the log gave something wrong; another one is tried',
+  'split-view': 'this source shows another history of the log; ours is kept',
+  unreadable: 'the log has an entry that can’t be followed',
+};
+
+function stateAfter(error: unknown): SourceState {
+  if (error instanceof SplitViewError) return 'split-view';
+  if (error instanceof RollbackError) return 'older';
+  if (error instanceof UnreadableEntryError) return 'unreadable';
+  return error instanceof UpstreamError || !(error instanceof FederationError) ? 'away' : 'wrong';
+}
+
+function open(note: string, keys: OriginKeys): HeldCheckpoint {
+  return { note, checkpoint: openCheckpoint(note, [keys.log], logNameOf(keys)).checkpoint };
+}
+
+function tryOpen(note: string, keys: OriginKeys): HeldCheckpoint | null {
+  try {
+    return open(note, keys);
+  } catch {
+    return null;
+  }
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

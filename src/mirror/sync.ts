@@ -1,0 +1,173 @@
+/**
+ * One pass of following the log: from a checkpoint that a server shows to that checkpoint being served here. Nothing that
+ * the server says is believed: the checkpoint has the log key's signature, its tree must begin with the one held, every
+ * tile leads up to its root and every entry to a tile. Content first, the checkpoint last (held-log.ts tells what a
+ * crash leaves behind).
+ */
+
+import { equal } from '../core/bytes.ts';
+import { type Entry, parseEntry } from '../core/entry.ts';
+import { RollbackError, SplitViewError } from '../core/errors.ts';
+import { type HashReader, proveConsistency, type TreeHead, treeHash } from '../core/merkle.ts';
+import {
+  checkBundle,
+  checkEnd,
+  nodesOfBundle,
+  readEntries,
+  type SyncStep,
+  standingOf,
+  syncSteps,
+} from '../core/sync-plan.ts';
+import { type Bundle, TILE_WIDTH, type Tile, tilePath } from '../core/tile.ts';
+import { createTileReader } from '../core/tile-reader.ts';
+import { createGate } from '../io/gate.ts';
+import type { HeldCheckpoint, HeldLog } from './held-log.ts';
+import type { LogSource } from './log-source.ts';
+
+/** Bundles taken in at once: some thousands of entries. */
+const STEP_BUNDLES = 16;
+/** Requests to one source at the same time. */
+const PARALLEL = 8;
+/** A tile of level 1 is enough for 256 bundles. */
+const TILES_KEPT_MAX = 64;
+
+export type SyncDeps = {
+  readonly log: HeldLog;
+  /**
+   * What an entry has to be beyond being the log's: the root key's word, for one.
+   * @throws SignatureError or the like for one that must not be followed
+   */
+  readonly check: (entry: Entry) => void;
+  readonly signal: AbortSignal;
+};
+
+/**
+ * Takes in all that a checkpoint has beyond what is held, from this source, and serves it from then on.
+ * @param seen its signature is verified
+ * @returns whether anything changed
+ * @throws SplitViewError if it is not of the history that is held; RollbackError if it is of it, and older than what is
+ * served; UnreadableEntryError for an entry that can't be followed, which is no fault of the source; WrongTileError,
+ * UpstreamError or UpstreamTimeoutError if the source does not give what proves it
+ */
+export async function syncTo(seen: HeldCheckpoint, source: LogSource, deps: SyncDeps): Promise<boolean> {
+  const { log } = deps;
+  const served = log.served();
+  const standing = served === null ? 'newer' : standingOf(seen.checkpoint, served.checkpoint);
+  if (standing === 'same') return false;
+  const read = createTileReader(seen.checkpoint, tilesOf(source));
+  await checkHistory(seen, read, log);
+  if (served !== null && standing === 'older') throw rollback(served, seen);
+  await readTail(seen, source, read, deps);
+  await log.serve(seen);
+  return true;
+}
+
+/** Both trees must agree as far as both go. What is held is proven already, so it vouches for all that is smaller. */
+async function checkHistory(seen: HeldCheckpoint, read: HashReader, log: HeldLog): Promise<void> {
+  const [held, offered]: [TreeHead, TreeHead] = [log.head(), seen.checkpoint];
+  const isLonger = offered.size > held.size;
+  const [small, large] = isLonger ? [held, offered] : [offered, held];
+  const hashes = isLonger ? read : log.hashes(held.size);
+  if (equal(await treeHash(small.size, hashes), small.root)) return;
+  throw splitView(log, seen, await proveConsistency(small.size, large.size, hashes));
+}
+
+async function readTail(seen: HeldCheckpoint, source: LogSource, read: HashReader, deps: SyncDeps): Promise<void> {
+  const { log, signal } = deps;
+  const { size } = seen.checkpoint;
+  const from = log.head().size;
+  if (from >= size) return checkHeldEnd(size, log);
+  await log.aim(seen);
+  const gate = createGate(PARALLEL);
+  const steps = syncSteps(from, size, STEP_BUNDLES);
+  for await (const { step, entries, leaves } of ahead(steps, (one) => readStep(one, source, read, gate))) {
+    signal.throwIfAborted();
+    const parsed = readEntries(entries, step.from, log.time());
+    parsed.forEach(deps.check);
+    const last = parsed.at(-1) as Entry;
+    if (step.to === size) checkEnd(last, size - 1);
+    await log.take(entries, leaves, last.time);
+  }
+}
+
+/** Where a pass was cut short on its way to a larger tree, more may be held than what is shown now. */
+async function checkHeldEnd(size: number, log: HeldLog): Promise<void> {
+  if (size > 0) checkEnd(parseEntry(await log.entry(size - 1)), size - 1);
+}
+
+type ProvenStep = {
+  readonly step: SyncStep;
+  readonly entries: readonly Uint8Array[];
+  readonly leaves: readonly Uint8Array[];
+};
+
+async function readStep(step: SyncStep, source: LogSource, read: HashReader, gate: Gate): Promise<ProvenStep> {
+  const hashes = read(step.bundles.flatMap(nodesOfBundle));
+  const proven = step.bundles.map((bundle) => gate(() => readBundle(bundle, step.bundles, source, hashes)));
+  const bundles = await Promise.all(proven);
+  // The first bundle may begin with entries that are held.
+  const skip = step.from - (step.bundles[0] as Bundle).index * TILE_WIDTH;
+  return {
+    step,
+    entries: bundles.flatMap(({ entries }) => entries).slice(skip),
+    leaves: bundles.flatMap(({ leaves }) => leaves).slice(skip),
+  };
+}
+
+/** @param hashes of all bundles of the step, which are asked for at once */
+async function readBundle(
+  bundle: Bundle,
+  all: readonly Bundle[],
+  source: LogSource,
+  hashes: Promise<Uint8Array[]>,
+): Promise<{ entries: Uint8Array[]; leaves: Uint8Array[] }> {
+  const [entries, known] = await Promise.all([source.entries(bundle), hashes]);
+  const before = all.slice(0, all.indexOf(bundle)).flatMap(nodesOfBundle).length;
+  return { entries, leaves: checkBundle(bundle, entries, known.slice(before)) };
+}
+
+/** Reads the next item while the one before it is being worked on. */
+async function* ahead<T, R>(items: Iterable<T>, read: (item: T) => Promise<R>): AsyncGenerator<R> {
+  let reading: Promise<R> | null = null;
+  for (const item of items) {
+    const next = read(item);
+    // Whoever waits for it learns of its failure; nobody does if the one before it failed, too.
+    next.catch(() => undefined);
+    if (reading !== null) yield await reading;
+    reading = next;
+  }
+  if (reading !== null) yield await reading;
+}
+
+type Gate = ReturnType<typeof createGate>;
+
+/** The tiles of a source, those that proofs ask for again and again kept for the length of the pass. */
+function tilesOf(source: LogSource): (tiles: readonly Tile[]) => Promise<Uint8Array[]> {
+  const kept = new Map<string, Promise<Uint8Array>>();
+  const gate = createGate(PARALLEL);
+  const tileOf = (tile: Tile): Promise<Uint8Array> => {
+    const path = tilePath(tile);
+    const known = kept.get(path);
+    if (known) return known;
+    const asked = gate(() => source.tile(tile));
+    kept.set(path, asked);
+    if (kept.size > TILES_KEPT_MAX) kept.delete(kept.keys().next().value as string);
+    return asked;
+  };
+  return (tiles) => Promise.all(tiles.map(tileOf));
+}
+
+/** What is held may be part of a larger tree than the one that is served: then it is that one's note which vouches for it. */
+function splitView(log: HeldLog, seen: HeldCheckpoint, proof: readonly Uint8Array[]): SplitViewError {
+  const held = log.target() ?? log.served();
+  const facts = { originLine: seen.checkpoint.origin, held: held?.note ?? '', offered: seen.note };
+  return new SplitViewError({ ...facts, proof });
+}
+
+function rollback(served: HeldCheckpoint, { checkpoint }: HeldCheckpoint): RollbackError {
+  return new RollbackError({
+    originLine: checkpoint.origin,
+    held: served.checkpoint.size,
+    offered: checkpoint.size,
+  });
+}
