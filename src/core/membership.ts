@@ -6,11 +6,19 @@ import { fromBase64, text, toBase64, utf8 } from './bytes.ts';
 import { verifyEd25519 } from './ed25519.ts';
 import { BadRequestError, ForbiddenError, MalformedError, TooLargeError, UnauthorizedError } from './errors.ts';
 import { isLoopbackHostname, isPrivate } from './ip.ts';
-import { CONTROL_BODY_BYTES_MAX, HOST_TEXT_LENGTH_MAX, HOST_URL_LENGTH_MAX } from './limits.ts';
-import { hostIdOf, parseVkey } from './note.ts';
+import {
+  CONTROL_BODY_BYTES_MAX,
+  HOST_TEXT_LENGTH_MAX,
+  HOST_URL_LENGTH_MAX,
+  SHOWN_CHECKPOINT_LENGTH_MAX,
+} from './limits.ts';
+import { COSIGNATURE_TYPE, hostIdOf, parseVkey } from './note.ts';
 
 /** Heartbeats that may be missed in a row before presence ends. */
 export const HEARTBEATS_MISSED_MAX = 3;
+
+/** Of keys that are named after hosts. */
+const VKEY_LENGTH_MAX = 200;
 
 /** What a host applies with. */
 export type Application = {
@@ -33,12 +41,22 @@ export type ApplyAnswer = {
   readonly heartbeatSeconds: number;
 };
 
-/** What a host says about itself; nothing is decided by it. */
+/** What a host says about itself. Nothing is decided by what it counts; what it cosigned is verified. */
 export type Heartbeat = {
   readonly url: string;
   readonly stored: { readonly blobs: number; readonly bytes: number };
   /** Requests since start that it could not serve. */
   readonly failures: number;
+  /** The newest checkpoint all of whose entries it holds; absent before the first. */
+  readonly cosigned?: CosignedByHost;
+};
+
+/** A checkpoint as a host shows it: with the log's signature and the host's own cosignature, nobody else's. */
+export type CosignedByHost = {
+  /** Vkey of the host's cosigner key, named `mirror/<host id>`. */
+  readonly cosigner: string;
+  /** The signed note. */
+  readonly checkpoint: string;
 };
 
 /** A host's proof that it answers at its URL. */
@@ -53,6 +71,27 @@ export type Identity = {
 /** Name of a host's identity key in verifier keys and notes. */
 export function hostKeyName(hostId: string): string {
   return `host/${hostId}`;
+}
+
+/** Name of the key by which a host says: I hold every entry up to this checkpoint. */
+export function mirrorKeyName(hostId: string): string {
+  return `mirror/${hostId}`;
+}
+
+/** Name of the key by which a host says: this is the largest tree that I was shown. A role and a key of its own. */
+export function witnessKeyName(hostId: string): string {
+  return `witness/${hostId}`;
+}
+
+/** Name of the key by which an origin says that its newest checkpoint still is the newest. */
+export function originCosignerName(logName: string): string {
+  return `${logName}/cosigner`;
+}
+
+/** @throws MalformedError if the vkey is not one of a cosigner, or not named after this host */
+export function checkMirrorKey(vkey: string, hostId: string): void {
+  const { name } = parseVkey(vkey, COSIGNATURE_TYPE);
+  if (name !== mirrorKeyName(hostId)) throw malformed('cosigner key', `its name must be ${mirrorKeyName(hostId)}`);
 }
 
 /**
@@ -118,7 +157,7 @@ export function formatApplication(application: Application): Uint8Array {
 /** @throws MalformedError or TooLargeError; whether the URL is allowed is for {@link checkHostUrl} */
 export function parseApplication(bytes: Uint8Array): Application {
   const members = parseJson('application', bytes);
-  const key = takeText('application', members, 'key', 200);
+  const key = takeText('application', members, 'key', VKEY_LENGTH_MAX);
   parseHostKey(key);
   const exchange = takeText('application', members, 'exchange', 44);
   if (fromBase64(exchange).length !== 32) throw malformed('application', '"exchange" is not an X25519 key of 32 bytes');
@@ -159,10 +198,23 @@ export function formatHeartbeat(heartbeat: Heartbeat): Uint8Array {
 export function parseHeartbeat(bytes: Uint8Array): Heartbeat {
   const members = parseJson('heartbeat', bytes);
   const stored = members.stored as Record<string, unknown> | null | undefined;
+  const cosigned = takeCosigned(members);
   return {
     url: takeText('heartbeat', members, 'url', HOST_URL_LENGTH_MAX),
     stored: { blobs: takeCount(stored?.blobs, 'stored.blobs'), bytes: takeCount(stored?.bytes, 'stored.bytes') },
     failures: takeCount(members.failures, 'failures'),
+    ...(cosigned ? { cosigned } : {}),
+  };
+}
+
+/** Whose key it is and what the note is worth is judged by who knows the host and the log. */
+function takeCosigned({ cosigned }: Record<string, unknown>): CosignedByHost | null {
+  if (cosigned === undefined || cosigned === null) return null;
+  if (typeof cosigned !== 'object') throw malformed('heartbeat', '"cosigned" is not an object');
+  const members = cosigned as Record<string, unknown>;
+  return {
+    cosigner: takeText('heartbeat', members, 'cosigner', VKEY_LENGTH_MAX),
+    checkpoint: takeText('heartbeat', members, 'checkpoint', SHOWN_CHECKPOINT_LENGTH_MAX),
   };
 }
 

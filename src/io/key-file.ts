@@ -17,7 +17,7 @@ import { UsageError } from '../core/errors.ts';
 import { formatKeysNoteText, logNameOf, openKeysNote, type OriginKeys as PublicKeys } from '../core/keys-note.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
 import { hostKeyName } from '../core/membership.ts';
-import { formatVkey, hostIdOf, signNote } from '../core/note.ts';
+import { COSIGNATURE_TYPE, formatVkey, hostIdOf, signNote } from '../core/note.ts';
 import { makeFolder, openIfThere, readBounded, writeDurably } from './durable-file.ts';
 
 const KEY_FILE_BYTES_MAX = 4_096;
@@ -81,6 +81,19 @@ export async function openHostKeys(dir: string): Promise<HostKeys> {
   const exchange = await openKey(join(folder, 'exchange.key'), 'x25519', 'make');
   const hostId = hostIdOf(rawPublicKey(identity));
   return { hostId, identity: signingKey(hostKeyName(hostId), identity), exchange: exchangeKey(exchange) };
+}
+
+/**
+ * A cosigner's key, made at its first use: one file for each cosigner, since a key must not have two roles.
+ * @param file its name in the folder of keys, such as `witness.key`
+ * @param name of the cosigner, such as `witness/<host id>`
+ * @returns `vkey` is one of signature type 0x04
+ */
+export async function openCosignerKey(dir: string, file: string, name: string): Promise<SigningKey> {
+  const folder = join(dir, FOLDER);
+  await makeFolder(folder);
+  const key = signingKey(name, await openKey(join(folder, file), 'ed25519', 'make'));
+  return { ...key, vkey: formatVkey(name, key.publicKey, COSIGNATURE_TYPE) };
 }
 
 async function createOriginKeys(folder: string, logName: string | null): Promise<OriginKeys> {

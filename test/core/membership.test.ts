@@ -14,17 +14,20 @@ import {
   type Application,
   checkHostUrl,
   checkIdentity,
+  checkMirrorKey,
   formatApplication,
   formatApplyAnswer,
   formatHeartbeat,
   formatIdentity,
   hostKeyName,
+  mirrorKeyName,
   parseApplication,
   parseApplyAnswer,
   parseHeartbeat,
   parseHostKey,
+  witnessKeyName,
 } from '../../src/core/membership.ts';
-import { formatVkey, hostIdOf } from '../../src/core/note.ts';
+import { COSIGNATURE_TYPE, ED25519_TYPE, formatVkey, hostIdOf } from '../../src/core/note.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const raw = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }).subarray(-32));
@@ -85,6 +88,27 @@ describe('heartbeats and answers', () => {
     assert.deepEqual(parseHeartbeat(formatHeartbeat(heartbeat)), heartbeat);
     const answer = { host, status: 'pending', heartbeatSeconds: 15 } as const;
     assert.deepEqual(parseApplyAnswer(formatApplyAnswer(answer)), answer);
+  });
+
+  it('carries what a host cosigned', () => {
+    const cosigned = { cosigner: 'mirror/0011223344556677+00000000+AAAA', checkpoint: 'log\n0\n…\n\n— log AAAA\n' };
+    const heartbeat = { url: 'https://mirror.example', stored: { blobs: 0, bytes: 0 }, failures: 0, cosigned };
+    assert.deepEqual(parseHeartbeat(formatHeartbeat(heartbeat)), heartbeat);
+    assert.equal('cosigned' in parseHeartbeat(json({ ...heartbeat, cosigned: null })), false);
+    for (const wrong of ['text', { cosigner: 'x' }, { ...cosigned, checkpoint: 'x'.repeat(5_000) }, [1]]) {
+      assert.throws(() => parseHeartbeat(json({ ...heartbeat, cosigned: wrong })), MalformedError);
+    }
+  });
+
+  it('names cosigners after their hosts', () => {
+    checkMirrorKey(formatVkey(mirrorKeyName(host), raw, COSIGNATURE_TYPE), host);
+    for (const [name, type] of [
+      [mirrorKeyName('ffffffffffffffff'), COSIGNATURE_TYPE],
+      [witnessKeyName(host), COSIGNATURE_TYPE],
+      [mirrorKeyName(host), ED25519_TYPE],
+    ] as const) {
+      assert.throws(() => checkMirrorKey(formatVkey(name, raw, type), host), MalformedError);
+    }
   });
 
   it('refuses counts that are none', () => {

@@ -7,8 +7,8 @@ import { utf8 } from '../../src/core/bytes.ts';
 import { verifyEd25519 } from '../../src/core/ed25519.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { openKeysNote } from '../../src/core/keys-note.ts';
-import { hostIdOf, parseVkey } from '../../src/core/note.ts';
-import { openHostKeys, openOriginKeys } from '../../src/io/key-file.ts';
+import { COSIGNATURE_TYPE, hostIdOf, parseVkey } from '../../src/core/note.ts';
+import { openCosignerKey, openHostKeys, openOriginKeys } from '../../src/io/key-file.ts';
 
 describe('key files', () => {
   let dir = '';
@@ -130,6 +130,17 @@ describe('key files', () => {
     it('refuses a peer key that would make the secret known to everyone', async () => {
       const host = await openHostKeys(dir);
       assert.throws(() => host.exchange.exchangeSecret(new Uint8Array(32)));
+    });
+  });
+
+  describe('openCosignerKey', () => {
+    it('makes one key per file, of the type that signs nothing but cosignatures', async () => {
+      const first = await openCosignerKey(dir, 'witness.key', 'witness/example');
+      assert.equal(parseVkey(first.vkey, COSIGNATURE_TYPE).name, 'witness/example');
+      assert.equal((await openCosignerKey(dir, 'witness.key', 'witness/example')).vkey, first.vkey);
+      const other = await openCosignerKey(dir, 'cosigner.key', 'witness/example');
+      assert.notDeepEqual(other.publicKey, first.publicKey);
+      assert.equal((await stat(keyPath('witness.key'))).mode & 0o777, 0o600);
     });
   });
 });
