@@ -35,6 +35,11 @@ function program(): Command {
     .action(async (dir: string) => {
       process.exitCode = await (await import('./verify.ts')).runVerify(dir);
     });
+  root
+    .command('rebuild')
+    .description("make the tables of a stopped server's data directory anew from its log")
+    .addOption(dataOption('data directory of an origin, a mirror, or of `up`'))
+    .action(async ({ data }) => (await import('./rebuild.ts')).runRebuild(data));
   return root;
 }
 
@@ -63,8 +68,12 @@ function optionOf(setting: Setting): Option {
 
 /** A command that talks to a running origin. */
 function addAdmin(parent: Command, usage: string, description: string, isDefault = false): Command {
-  const data = new Option('--data <DIR>', 'data directory of the running origin, or of `up`').env('OPEN_REGISTRY_DATA');
-  return parent.command(usage, { isDefault }).description(description).addOption(data.default('data'));
+  const data = dataOption('data directory of the running origin, or of `up`');
+  return parent.command(usage, { isDefault }).description(description).addOption(data);
+}
+
+function dataOption(description: string): Option {
+  return new Option('--data <DIR>', description).env('OPEN_REGISTRY_DATA').default('data');
 }
 
 function addHosts(root: Command): void {

@@ -2,15 +2,16 @@
  * `verify DIR`: checks everything that a data directory holds. A stopped one is taken (its lock is held meanwhile); a
  * running one is checked by its own server, asked over the admin socket.
  */
-import { access, readdir } from 'node:fs/promises';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConflictError, UsageError } from '../core/errors.ts';
+import { ConflictError } from '../core/errors.ts';
 import { formatReport, problemsIn, Tally, type VerifyReport } from '../core/verify-report.ts';
 import { callAdmin } from '../io/admin-socket.ts';
-import { openDataDir, type Role, roleOf } from '../io/data-dir.ts';
+import { openDataDir, type Role } from '../io/data-dir.ts';
 import { openHostKeys, openOriginKeys } from '../io/key-file.ts';
 import { openMirrorStores, openOriginStores } from '../io/stores.ts';
 import { mirrorCheckpoint, verifyStores } from '../io/verify-stores.ts';
+import { dataDirsIn } from './data-dirs.ts';
 
 const EXIT = { sound: 0, wrong: 1 };
 
@@ -97,21 +98,6 @@ async function verifyKeys(dir: string, role: Role): Promise<VerifyReport> {
     tally.count(role === 'origin' ? 'key set' : 'identity key');
   });
   return { checks: [tally.result(role === 'origin' ? 'as the root key certifies' : 'readable')] };
-}
-
-async function dataDirsIn(target: string): Promise<{ dir: string; role: Role }[]> {
-  if (/^https?:/.test(target)) throw new UsageError(`${target} is a URL: verify takes a data directory`);
-  const inside = await readdir(target, { withFileTypes: true }).catch((cause) => {
-    throw new UsageError(`there is no folder ${target} that can be read`, { cause });
-  });
-  const folders = inside.filter((one) => one.isDirectory()).map(({ name }) => join(target, name));
-  const found: { dir: string; role: Role }[] = [];
-  for (const dir of [target, ...folders.sort()]) {
-    const role = await roleOf(dir);
-    if (role !== null) found.push({ dir, role });
-  }
-  if (found.length > 0) return found;
-  throw new UsageError(`${target} is no data directory, and holds none: there is no format.json`);
 }
 
 async function missingIn(dir: string, role: Role): Promise<string[]> {

@@ -105,6 +105,15 @@ export async function verifyTables(reader: IndexReader, fold: Fold): Promise<Che
   return tally.result('as the journal makes them');
 }
 
+/** Every entry can be folded: what it names is there and is what its format says. */
+export async function verifyFold(reader: IndexReader, fold: Fold): Promise<Check> {
+  const tally = new Tally('fold');
+  const size = await reader.size();
+  await foldInto(new MemoryTables(), reader, fold, [0, size], tally);
+  tally.count('entry', size);
+  return tally.result('each can be folded');
+}
+
 /** Every package's head and pages are sound, and both forms come out as the head says. */
 export async function verifyPackages(reader: IndexReader): Promise<Check> {
   const tally = new Tally('packages');

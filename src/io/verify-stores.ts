@@ -67,7 +67,7 @@ async function mirrorChecks({ blobs, door }: MirrorStores, published: PublishedH
   const checks = [await verifyBlobs('blobs', blobs)];
   if (door === null) return checks;
   const { metadata } = door;
-  const reader = readerOf(metadata, door.blobs);
+  const reader = indexReader(metadata, door.blobs);
   return [
     await verifyLog(reader, published),
     await verifyJournal(reader),
@@ -79,13 +79,14 @@ async function mirrorChecks({ blobs, door }: MirrorStores, published: PublishedH
 }
 
 async function originChecks({ metadata, blobs, tarballs }: OriginStores, published: PublishedHead): Promise<Check[]> {
-  const reader = readerOf(metadata, blobs);
+  const reader = indexReader(metadata, blobs);
   const log = await verifyLog(reader, published);
   const index = await verifyIndex(reader);
   return [log, ...index, await verifyBlobs('blobs', blobs), await verifyBlobs('tarballs', tarballs)];
 }
 
-function readerOf(metadata: MetadataStore, blobs: BlobStore): IndexReader & LogReader & HeadsReader {
+/** Reads stores for the checks of core. */
+export function indexReader(metadata: MetadataStore, blobs: BlobStore): IndexReader & LogReader & HeadsReader {
   return {
     size: () => metadata.size(),
     head: () => metadata.head(),
