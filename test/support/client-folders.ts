@@ -1,27 +1,38 @@
 import { existsSync } from 'node:fs';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Client } from './client-table.ts';
 import { cacheRoot } from './folders.ts';
 import { npm } from './npm.ts';
 import { described } from './run.ts';
 
+/** A program of others, out of an npm package. */
+export type Fetched = {
+  /** As people say it. */
+  readonly label: string;
+  /** The npm package that holds it, pinned. */
+  readonly spec: string;
+  /** Packages that go with it, pinned. */
+  readonly also?: readonly string[];
+  /** Its platform's program is put in place by an install script. */
+  readonly native?: true;
+};
+
 /** Where a client is kept between runs; a folder that exists is complete. */
-export function clientFolder(client: Client): string {
+export function clientFolder(client: Fetched): string {
   return join(cacheRoot, 'clients', client.spec.replaceAll('/', '+'));
 }
 
 /** The folder that holds the client's program. */
-export function clientPrograms(client: Client): string {
+export function clientPrograms(client: Fetched): string {
   return join(clientFolder(client), 'node_modules', '.bin');
 }
 
-export function isFetched(client: Client): boolean {
+export function isFetched(client: Fetched): boolean {
   return existsSync(clientFolder(client));
 }
 
 /** Fetches a client through npm, unless it is there; throws an error with npm's own words if that fails. */
-export async function fetchClient(client: Client): Promise<void> {
+export async function fetchClient(client: Fetched): Promise<void> {
   if (isFetched(client)) return;
   const folder = clientFolder(client);
   const staging = `${folder}.${process.pid}`;
@@ -46,9 +57,11 @@ async function keep(staging: string, folder: string): Promise<void> {
   }
 }
 
-function holder(client: Client): object {
-  const at = client.spec.lastIndexOf('@');
-  const name = client.spec.slice(0, at);
-  const allowScripts = client.native ? { [name]: true } : {};
-  return { private: true, dependencies: { [name]: client.spec.slice(at + 1) }, allowScripts };
+function holder({ spec, also = [], native }: Fetched): object {
+  const [own = ['', ''], ...others] = [spec, ...also].map((one) => {
+    const at = one.lastIndexOf('@');
+    return [one.slice(0, at), one.slice(at + 1)] as const;
+  });
+  const allowScripts = native ? { [own[0]]: true } : {};
+  return { private: true, dependencies: Object.fromEntries([own, ...others]), allowScripts };
 }

@@ -1,3 +1,5 @@
+import type { Fetched } from './client-folders.ts';
+
 /** What one run of a client may know: where it works, where its settings go, and which registry it is told to use. */
 export interface Site {
   readonly project: string;
@@ -9,11 +11,7 @@ export interface Site {
 }
 
 /** A package manager as data: how a user would set it up, run it, and read its lockfile. */
-export interface Client {
-  /** As people say it: `npm 12`. */
-  readonly label: string;
-  /** The npm package that holds it, pinned. */
-  readonly spec: string;
+export interface Client extends Fetched {
   readonly command: string;
   readonly install: readonly string[];
   /** From the lockfile and nothing else. */
@@ -34,8 +32,6 @@ export interface Client {
   readonly store?: string;
   /** Makes it try again soon, and wait for nobody for long; with its defaults a test of failures takes minutes. */
   readonly hasty?: readonly string[];
-  /** Its platform's program is put in place by an install script. */
-  readonly native?: true;
 }
 
 const plainNode = ['node', 'application.mjs'];

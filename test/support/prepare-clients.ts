@@ -3,11 +3,13 @@ import { smallApplication } from './application.ts';
 import { captureApplication } from './capture.ts';
 import { fetchClient, isFetched } from './client-folders.ts';
 import { everydayClients, furtherClients } from './client-table.ts';
+import { everydayFollowers, furtherFollowers } from './follower-table.ts';
 import { largeApplication } from './large-application.ts';
 
 const strict = process.env.OPEN_REGISTRY_TESTS_STRICT === '1';
 const matrix = process.argv.includes('--matrix');
-const clients = matrix ? [...everydayClients, ...furtherClients] : everydayClients;
+const everyday = [...everydayClients, ...everydayFollowers];
+const clients = matrix ? [...everyday, ...furtherClients, ...furtherFollowers] : everyday;
 const applications = matrix ? [smallApplication, largeApplication] : [smallApplication];
 const missing = clients.filter((client) => !isFetched(client));
 if (missing.length > 0) say(`fetching ${missing.map((client) => client.label).join(', ')} (kept for the next runs)`);
