@@ -3,6 +3,9 @@
  * failed the first. All of it is a hint kept in bounded memory; when the oldest of it is dropped, a client is merely sent
  * to a host once more.
  *
+ * Most repeats are innocent: npm asks once for each place in the tree. So a host is avoided only when several different
+ * tarballs came back from it, and more of what it was lately sent than innocence explains.
+ *
  * Times are ms of one clock that never goes back.
  */
 
@@ -11,18 +14,32 @@ export type RepeatLimits = {
   readonly windowMs: number;
   /** For how long a host that may have failed a network is not chosen for it. */
   readonly avoidMs: number;
+  /** Least time between two strikes against a host. */
+  readonly strikeMs: number;
   /** Bytes per client network and window that the origin serves itself because of repeats. */
   readonly bytesPerNetwork: number;
-  /** Most requests, networks and avoided hosts that are remembered, each. */
+  /** Most requests, networks, hosts of networks and avoided hosts that are remembered, each. */
   readonly entriesMax: number;
 };
 
 export const REPEAT_LIMITS: RepeatLimits = {
   windowMs: 2 * 60_000,
   avoidMs: 10 * 60_000,
+  strikeMs: 1_000,
   bytesPerNetwork: 1e9,
   entriesMax: 100_000,
 };
+
+/** So many different tarballs must come back before a host is avoided: one or two come back by chance. */
+export const BACK_MIN = 3;
+/**
+ * And they must be this share of what was sent to the host lately. Of an undisturbed install of 350 packages npm asks for
+ * one in a hundred again, all near the end. Of a host that lies, nearly all come back; after one broken connection, on which
+ * npm gives up, the 15 that it was waiting for.
+ */
+export const BACK_SHARE_MIN = 1 / 10;
+/** Lately: the last 64 to 128 within one window. Of more, those 15 would be too small a share. */
+const SENT_PER_COHORT = 64;
 
 export type Repeat = {
   /** The same was asked for within the window. */
@@ -31,22 +48,32 @@ export type Repeat = {
   readonly hostId: string | null;
 };
 
+/** Tarballs that a network was sent to one host for, one after the other, and which of them were asked for again. */
+type Cohort = { sent: number; readonly back: Set<string> };
+type Cohorts = { readonly last: Cohort; readonly before: Cohort };
+type Request = { readonly to: { readonly hostId: string; readonly cohort: Cohort } | null };
+
 export class RepeatWindow {
   readonly #limits: RepeatLimits;
-  readonly #requests: ExpiringMap<{ hostId: string | null }>;
+  readonly #requests: ExpiringMap<Request>;
+  readonly #cohorts: ExpiringMap<Cohorts>;
   readonly #spent: ExpiringMap<{ bytes: number }>;
   readonly #avoided: ExpiringMap<{ hosts: Map<string, number> }>;
+  readonly #struck: ExpiringMap<true>;
 
   constructor(limits: Partial<RepeatLimits> = {}) {
     this.#limits = { ...REPEAT_LIMITS, ...limits };
-    const { windowMs, avoidMs, entriesMax } = this.#limits;
+    const { windowMs, avoidMs, strikeMs, entriesMax } = this.#limits;
     this.#requests = new ExpiringMap(windowMs, entriesMax);
+    this.#cohorts = new ExpiringMap(windowMs, entriesMax);
     this.#spent = new ExpiringMap(windowMs, entriesMax);
     this.#avoided = new ExpiringMap(avoidMs, entriesMax);
+    this.#struck = new ExpiringMap(strikeMs, entriesMax);
   }
 
   /**
-   * Records a request for a tarball, and says whether it repeats an earlier one.
+   * Records a request for a tarball, and says whether it repeats an earlier one. The host that failed it may be one to
+   * avoid from now on.
    *
    * @param network as `networkOf` gives it
    * @param agent id of the client's row in the table of clients
@@ -54,13 +81,16 @@ export class RepeatWindow {
   seen(network: string, agent: string, sha512: string, now: number): Repeat {
     const key = keyOf(network, agent, sha512);
     const before = this.#requests.get(key, now);
-    this.#requests.set(key, { hostId: null }, now);
-    return { repeat: before !== undefined, hostId: before?.hostId ?? null };
+    this.#requests.set(key, FROM_ORIGIN, now);
+    if (before?.to) this.#cameBack(network, sha512, before.to, now);
+    return { repeat: before !== undefined, hostId: before?.to?.hostId ?? null };
   }
 
   /** Records which host a request just seen was sent to. */
   sent(network: string, agent: string, sha512: string, hostId: string, now: number): void {
-    this.#requests.set(keyOf(network, agent, sha512), { hostId }, now);
+    const cohort = this.#openCohort(network, hostId, now);
+    cohort.sent += 1;
+    this.#requests.set(keyOf(network, agent, sha512), { to: { hostId, cohort } }, now);
   }
 
   /** Takes bytes off the network's budget for this window; false, and nothing taken, if there isn't enough left. */
@@ -73,6 +103,13 @@ export class RepeatWindow {
     return true;
   }
 
+  /** Whether it is time to look at a host because of a repeat; then not again at once, however many repeat. */
+  strikes(hostId: string, now: number): boolean {
+    if (this.#struck.get(hostId, now)) return false;
+    this.#struck.set(hostId, true, now);
+    return true;
+  }
+
   /** From now on the host is not to be chosen for this network, for a while. */
   avoid(network: string, hostId: string, now: number): void {
     const still = [...(this.#avoided.get(network, now)?.hosts ?? [])].filter(([, until]) => now < until);
@@ -82,9 +119,36 @@ export class RepeatWindow {
 
   /** Ids of the hosts that are not to be chosen for this network now. */
   avoided(network: string, now: number): ReadonlySet<string> {
-    const hosts = this.#avoided.get(network, now)?.hosts ?? [];
+    const hosts = this.#avoided.get(network, now)?.hosts;
+    if (!hosts) return NONE;
     return new Set([...hosts].filter(([, until]) => now < until).map(([hostId]) => hostId));
   }
+
+  /** What comes back counts among what was sent along with it. */
+  #cameBack(network: string, sha512: string, { hostId, cohort }: NonNullable<Request['to']>, now: number): void {
+    cohort.back.add(sha512);
+    const cohorts = this.#cohorts.get(`${network} ${hostId}`, now);
+    if (cohorts && isSuspect(cohorts)) this.avoid(network, hostId, now);
+  }
+
+  #openCohort(network: string, hostId: string, now: number): Cohort {
+    const key = `${network} ${hostId}`;
+    const known = this.#cohorts.get(key, now);
+    if (known && known.last.sent < SENT_PER_COHORT) return known.last;
+    const last = newCohort();
+    this.#cohorts.set(key, { last, before: known?.last ?? newCohort() }, now);
+    return last;
+  }
+}
+
+const NONE: ReadonlySet<string> = new Set();
+const FROM_ORIGIN: Request = { to: null };
+
+const newCohort = (): Cohort => ({ sent: 0, back: new Set() });
+
+function isSuspect({ last, before }: Cohorts): boolean {
+  const back = last.back.union(before.back).size;
+  return back >= BACK_MIN && back >= (last.sent + before.sent) * BACK_SHARE_MIN;
 }
 
 function keyOf(network: string, agent: string, sha512: string): string {

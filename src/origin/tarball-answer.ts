@@ -29,6 +29,13 @@ export type TarballAnswers = {
 /** The origin's hosts as far as a tarball needs them. */
 export type TarballHosts = Pick<Hosts, 'views' | 'markFor' | 'strike'>;
 
+/**
+ * What a request repeats. `hostId`: who may have failed the one before, and is not to get this one. `inBudget`: the network's
+ * budget has room for the origin's own bytes.
+ */
+type Repeated = { readonly hostId: string | null; readonly inBudget: boolean };
+const FIRST: Repeated = { hostId: null, inBudget: false };
+
 export function createTarballAnswers(deps: {
   learner: Learner;
   index: PackageIndex;
@@ -59,9 +66,10 @@ export function createTarballAnswers(deps: {
     client: Client,
     pinned: PinnedHash,
     door: Door,
-    repeatInBudget: boolean,
+    repeated: Repeated,
   ): Promise<TarballInput> {
     const { headers, address, network } = incoming;
+    const avoided = repeats.avoided(network, now());
     return {
       client,
       pacoteIntegrity: headerText(headers['pacote-integrity']),
@@ -69,26 +77,24 @@ export function createTarballAnswers(deps: {
       door,
       requestHostname: requestHostname(incoming.hostHeader),
       clientAddress: address,
-      avoided: repeats.avoided(network, now()),
+      avoided: repeated.hostId === null ? avoided : avoided.union(new Set([repeated.hostId])),
       pinned,
       held: await tarballs.isHeld(pinned),
-      repeatInBudget,
+      repeatInBudget: repeated.inBudget,
       hosts: hosts.views(),
       redirectUnverified: deps.redirectUnverified,
       select: deps.select,
     };
   }
 
-  /** Records the request; true if it repeats another, and the network's budget has room for the origin's own bytes. */
-  async function isRepeatInBudget(incoming: Incoming, client: Client, pinned: PinnedHash): Promise<boolean> {
-    if (pinned.algorithm !== 'sha512' || incoming.method !== 'GET') return false;
+  /** Records the request, and has the host looked at that may have failed the one before. */
+  async function record(incoming: Incoming, client: Client, pinned: PinnedHash): Promise<Repeated> {
+    if (pinned.algorithm !== 'sha512' || incoming.method !== 'GET') return FIRST;
     const { repeat, hostId } = repeats.seen(incoming.network, client.id, pinned.hex, now());
-    if (!repeat) return false;
-    if (hostId !== null) {
-      repeats.avoid(incoming.network, hostId, now());
-      hosts.strike(hostId);
-    }
-    return repeats.spend(incoming.network, (await tarballs.size(pinned.hex)) ?? 0, now());
+    if (!repeat) return FIRST;
+    if (hostId !== null && repeats.strikes(hostId, now())) void hosts.strike(hostId);
+    const size = (await tarballs.size(pinned.hex)) ?? 0;
+    return { hostId, inBudget: repeats.spend(incoming.network, size, now()) };
   }
 
   function redirect(incoming: Incoming, client: Client, host: HostView, sha512: string, mark: string): Answer {
@@ -119,8 +125,8 @@ export function createTarballAnswers(deps: {
     async answer(incoming, name, file, door) {
       const { ref, stale } = await resolve(name, file, incoming.network);
       const client = clientOf(incoming.headers['user-agent']);
-      const repeat = await isRepeatInBudget(incoming, client, ref.pinned);
-      const decision = decideTarball(await inputFor(incoming, client, ref.pinned, door, repeat));
+      const repeated = await record(incoming, client, ref.pinned);
+      const decision = decideTarball(await inputFor(incoming, client, ref.pinned, door, repeated));
       const mark = decision.by === 'host' ? hosts.markFor(decision.host.id, door.id, ref.pinned.hex) : null;
       if (decision.by === 'host' && mark !== null) {
         served.inc({ by: 'host', reason: 'verifies', client: client.id });
@@ -133,7 +139,7 @@ export function createTarballAnswers(deps: {
     async explain(incoming, name, file, door) {
       const { ref } = await resolve(name, file, incoming.network);
       const decision = decideTarball(
-        await inputFor(incoming, clientOf(incoming.headers['user-agent']), ref.pinned, door, false),
+        await inputFor(incoming, clientOf(incoming.headers['user-agent']), ref.pinned, door, FIRST),
       );
       return { ...decision, sha512: await tarballs.sha512Of(ref.pinned) };
     },

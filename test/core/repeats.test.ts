@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { REPEAT_LIMITS, RepeatWindow } from '../../src/core/repeats.ts';
+import { BACK_MIN, BACK_SHARE_MIN, REPEAT_LIMITS, RepeatWindow } from '../../src/core/repeats.ts';
 
 const net = '203.0.113.0/24';
 const other = '198.51.100.0/24';
@@ -62,6 +62,79 @@ test('a host is avoided for one network and ten minutes, anew each time', () => 
   assert.deepEqual(repeats.avoided(net, avoidMs + 2000), new Set());
 });
 
+/** What is sent to host-1 for this network, and what comes back from there; names are tarballs. */
+const comings: [title: string, sent: string[], back: string[], avoided: boolean][] = [
+  ['one that comes back', ['a'], ['a'], false],
+  ['two that come back', ['a', 'b'], ['a', 'b'], false],
+  ['three that come back', ['a', 'b', 'c'], ['a', 'b', 'c'], true],
+  ['two of which one comes back for ever', ['a', 'b'], ['a', 'b', 'b', 'b', 'b'], false],
+  ['three of thirty', names(30), ['a0', 'a10', 'a20'], true],
+  ['three of thirty-one', names(31), ['a0', 'a10', 'a20'], false],
+  ['four of 350 at the end, as npm does', names(350), ['a337', 'a337', 'a343', 'a353', 'a345', 'a343'], false],
+  ['the last 15 of 350, as after a cut', names(350), names(350).slice(-15), true],
+  ['all of 350', names(350), names(350), true],
+];
+
+for (const [title, sent, back, avoided] of comings) {
+  test(`a host is ${avoided ? 'avoided' : 'still chosen'} after ${title}`, () => {
+    const repeats = new RepeatWindow();
+    for (const sha512 of sent) sendTo(repeats, net, sha512, 'host-1', 1);
+    for (const sha512 of back) repeats.seen(net, 'npm', sha512, 2);
+    assert.deepEqual([...repeats.avoided(net, 3)], avoided ? ['host-1'] : []);
+    assert.deepEqual([...repeats.avoided(other, 3)], []);
+  });
+}
+
+test('tarballs count against the host and for the network that they were sent to and for', () => {
+  const repeats = new RepeatWindow();
+  for (const [index, sha512] of names(6).entries()) sendTo(repeats, net, sha512, `host-${index % 3}`, 1);
+  for (const sha512 of names(6)) sendTo(repeats, other, sha512, 'host-3', 1);
+  for (const sha512 of names(6)) repeats.seen(net, 'npm', sha512, 2);
+  for (const sha512 of names(2)) repeats.seen(other, 'npm', sha512, 2);
+  assert.deepEqual([...repeats.avoided(net, 3), ...repeats.avoided(other, 3)], []);
+});
+
+test('what came back earlier than a window ago is forgotten', () => {
+  const repeats = new RepeatWindow();
+  for (const sha512 of names(3)) sendTo(repeats, net, sha512, 'host-1', 0);
+  for (const sha512 of names(2)) repeats.seen(net, 'npm', sha512, 1);
+  sendTo(repeats, net, 'late', 'host-1', windowMs);
+  repeats.seen(net, 'npm', 'late', windowMs + 1);
+  assert.deepEqual([...repeats.avoided(net, windowMs + 2)], []);
+});
+
+test('one tarball asked for by several kinds of clients is one', () => {
+  const repeats = new RepeatWindow();
+  for (const agent of ['npm', 'pnpm', 'npm-6']) {
+    repeats.sent(net, agent, 'a', 'host-1', 0);
+    repeats.seen(net, agent, 'a', 1);
+  }
+  assert.deepEqual([...repeats.avoided(net, 2)], []);
+});
+
+test('strikes against a host are counted once a second', () => {
+  const repeats = new RepeatWindow();
+  const at = [0, 1, 999, 1000, 1500, 2000];
+  assert.deepEqual(
+    at.map((now) => repeats.strikes('host-1', now)),
+    [true, false, false, true, false, true],
+  );
+  assert.equal(repeats.strikes('host-2', 1), true);
+});
+
+test('however many come back, it takes several and a share of all that were sent', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 1, max: 60 }), fc.nat(59), (count, returning) => {
+      const repeats = new RepeatWindow();
+      for (const sha512 of names(count)) sendTo(repeats, net, sha512, 'host-1', 0);
+      const back = names(count).slice(0, returning);
+      for (const sha512 of back) repeats.seen(net, 'npm', sha512, 1);
+      const expected = back.length >= BACK_MIN && back.length >= count * BACK_SHARE_MIN;
+      assert.equal(repeats.avoided(net, 2).size, expected ? 1 : 0);
+    }),
+  );
+});
+
 test('memory is bounded: the oldest is forgotten first', () => {
   const repeats = new RepeatWindow({ entriesMax: 2 });
   repeats.seen(net, 'npm', 'a', 0);
@@ -103,3 +176,13 @@ test('with room enough, it agrees with a record of everything', () => {
     }),
   );
 });
+
+/** `a0`, `a1`, … */
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `a${index}`);
+}
+
+function sendTo(repeats: RepeatWindow, network: string, sha512: string, hostId: string, now: number): void {
+  repeats.seen(network, 'npm', sha512, now);
+  repeats.sent(network, 'npm', sha512, hostId, now);
+}
