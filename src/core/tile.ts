@@ -64,7 +64,7 @@ export function tileFor(node: NodeId, size: number): Tile {
   const { level, first, count } = placeOf(node);
   const index = Math.floor(first / TILE_WIDTH);
   const width = Math.min(TILE_WIDTH, hashesAt(level, size) - index * TILE_WIDTH);
-  if (first + count <= index * TILE_WIDTH + width) return { level, index, width };
+  if (first >= 0 && first + count <= index * TILE_WIDTH + width) return { level, index, width };
   throw new RangeError(`a tree of ${size} has no full subtree ${node.index} of level ${node.level}`);
 }
 
