@@ -5,7 +5,7 @@ import { readIfThere } from './blob-files.ts';
 import { formatBlobId } from './blob-intake.ts';
 import { blobPath, chunksPath, tempFolderOf } from './blob-path.ts';
 import type { BlobId } from './blob-store.ts';
-import { formatChunkFile, hashChunks, parseChunkFile } from './chunked-file.ts';
+import { chunkListBytes, formatChunkFile, hashChunks, parseChunkFile } from './chunked-file.ts';
 import { tempPathFor, writeSynced } from './durable-file.ts';
 import type { HotBlobs } from './hot-blobs.ts';
 
@@ -25,7 +25,8 @@ export class ChunkLists {
    */
   async get(id: BlobId, size: number): Promise<Uint8Array> {
     const hot = this.#hot.get(keyOf(id));
-    if (hot !== undefined) return hot;
+    // A file that was cut short since has another size.
+    if (hot?.length === chunkListBytes(size)) return hot;
     const stored = await readIfThere(chunksPath(this.#dir, id));
     const list = (stored && parseChunkFile(stored, size)) ?? (await this.#makeAnew(id));
     this.#hot.set(keyOf(id), list);

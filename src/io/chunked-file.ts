@@ -14,13 +14,15 @@ const HASH_BYTES = 32;
 /** One read: a few chunks, so that the trips to the disk don't cost more than the hashing. */
 const PART_BYTES = 4 * CHUNK_BYTES;
 
+export const chunkListBytes = (size: number): number => chunkCount(size) * HASH_BYTES;
+
 /** What is stored of a chunk list: the list and its own SHA-256, so that rot in it is not taken for rot in the blob. */
 export const formatChunkFile = (list: Uint8Array): Uint8Array => concat([list, sha256(list)]);
 
 /** The chunk list of a file of `size` bytes, or null if these bytes are none. */
 export function parseChunkFile(bytes: Uint8Array, size: number): Uint8Array | null {
   const list = bytes.subarray(0, -HASH_BYTES);
-  const whole = list.length === chunkCount(size) * HASH_BYTES;
+  const whole = list.length === chunkListBytes(size);
   return whole && compare(bytes.subarray(-HASH_BYTES), sha256(list)) === 0 ? list : null;
 }
 
@@ -36,6 +38,22 @@ export async function* readChecked(path: string, list: Uint8Array, range: ByteRa
     checkChunks(path, list, at / CHUNK_BYTES, bytes);
     yield bytes.subarray(Math.max(range.start - at, 0), Math.min(range.end - at, bytes.length));
   }
+}
+
+/**
+ * All of a file of `size` bytes.
+ *
+ * @throws NotFoundError if the file is gone; IntegrityError.
+ */
+export async function readWholeChecked(path: string, list: Uint8Array, size: number): Promise<Uint8Array> {
+  const whole = new Uint8Array(size);
+  let filled = 0;
+  for await (const bytes of readChecked(path, list, { start: 0, end: size })) {
+    whole.set(bytes, filled);
+    filled += bytes.length;
+  }
+  if (filled === size) return whole;
+  throw new IntegrityError({ expected: `${size} bytes`, actual: `${filled} bytes`, source: path });
 }
 
 /**

@@ -6,17 +6,13 @@
  * a temp file, removed at the next start, and perhaps chunk hashes without a blob, which the next put replaces. After ★
  * the blob is there. Chunk hashes that got lost or damaged are made anew from a blob that still has its hash.
  *
- * Small blobs are checked whole when they are read, then kept in memory for a while. Large ones are checked chunk by
- * chunk while they are sent.
+ * Whatever is read is checked again: io/checked-reads.ts.
  */
 
-import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
-import { concat } from '../core/bytes.ts';
-import { ChunkHasher } from '../core/chunks.ts';
 import { IntegrityError, NotFoundError } from '../core/errors.ts';
-import { blobFiles, factsOf, putAside, readIfThere, removeBlob } from './blob-files.ts';
-import { bodyOf, checkBlob, formatBlobId, parseBlobId, rangeWithin } from './blob-intake.ts';
+import { blobFiles, factsOf, putAside, removeBlob } from './blob-files.ts';
+import { bodyOf, checkBlob, formatBlobId, parseBlobId } from './blob-intake.ts';
 import { blobPath, quarantineOf, tempFolderOf } from './blob-path.ts';
 import type {
   BlobEvent,
@@ -29,24 +25,19 @@ import type {
   StoredBlob,
   StreamedBlob,
 } from './blob-store.ts';
-import { ChunkLists } from './chunk-lists.ts';
-import { hashChunks, readChecked } from './chunked-file.ts';
+import { CheckedReads, SMALL_BYTES_MAX } from './checked-reads.ts';
+import { hashChunks } from './chunked-file.ts';
 import { DiskBudget } from './disk-budget.ts';
 import { makeFolder, removeTempFiles, tempPathFor } from './durable-file.ts';
 import { type GrowingBlob, growBlob } from './growing-blob.ts';
-import { HotBlobs } from './hot-blobs.ts';
 import { BlobPlacer } from './place-blob.ts';
 
-/** Up to this size a blob is read and checked whole, has no chunk hashes beside it, and may stay in memory. */
-const SMALL_BYTES_MAX = 1024 * 1024;
 const HOT_BYTES_DEFAULT = 64 * 1024 * 1024;
 /** On a full disk as much as this is freed at once. */
 const ROOM_BYTES_MIN = 16 * 1024 * 1024;
-/** The last use of a blob is noted on the disk no more often, ms. */
-const USE_NOTED_MS = 60 * 60 * 1000;
 
 export type FileBlobStoreOptions = {
-  /** Memory for small blobs that were used lately, in bytes. Default 64 MiB. */
+  /** Memory for blobs that were used lately, in bytes. Default 64 MiB. */
   readonly hotBytesMax?: number;
   /** Disk for blobs, in bytes: those not used for the longest time go first (io/disk-budget.ts). Null: no bound. */
   readonly bytesMax?: number | null;
@@ -66,27 +57,23 @@ export async function openFileBlobStore(dir: string, options: FileBlobStoreOptio
 
 class FileBlobStore implements CacheBlobStore {
   readonly #dir: string;
-  /** Verified bytes of small blobs, and chunk lists of large ones. */
-  readonly #hot: HotBlobs;
-  readonly #chunkLists: ChunkLists;
+  readonly #reads: CheckedReads;
   readonly #placer: BlobPlacer;
   readonly #budget: DiskBudget | null;
-  readonly #now: () => number;
   readonly #note: (event: BlobEvent) => void;
   readonly #writes = new Set<Promise<unknown>>();
-  #removals = 0;
   #closed = false;
 
-  constructor(dir: string, { hotBytesMax = HOT_BYTES_DEFAULT, bytesMax = null, now, note }: FileBlobStoreOptions) {
+  constructor(dir: string, options: FileBlobStoreOptions) {
+    const { hotBytesMax = HOT_BYTES_DEFAULT, bytesMax = null, now = Date.now, note } = options;
     this.#dir = dir;
-    this.#hot = new HotBlobs(hotBytesMax);
-    this.#chunkLists = new ChunkLists(dir, this.#hot);
-    this.#placer = new BlobPlacer(dir, this.#chunkLists);
-    this.#now = now ?? Date.now;
     this.#note = note ?? (() => undefined);
     const evict = (key: string) => this.#remove(parseBlobId(key), 'evicted');
-    const budget = bytesMax === null ? null : new DiskBudget({ bytesMax, evict, now: this.#now });
+    const budget = bytesMax === null ? null : new DiskBudget({ bytesMax, evict, now });
     this.#budget = budget;
+    const quarantine = (id: BlobId) => this.#quarantine(id);
+    this.#reads = new CheckedReads({ dir, hotBytesMax, budget, now, quarantine });
+    this.#placer = new BlobPlacer(dir, this.#reads.chunkLists);
     if (budget !== null) void this.#track(() => budget.learn(this.#uses()));
   }
 
@@ -96,22 +83,17 @@ class FileBlobStore implements CacheBlobStore {
 
   async size(id: BlobId): Promise<number | null> {
     this.#mustBeOpen();
-    return this.#hot.get(formatBlobId(id))?.length ?? (await factsOf(blobPath(this.#dir, id)))?.size ?? null;
+    return this.#reads.size(id);
   }
 
   async read(id: BlobId): Promise<Uint8Array | null> {
-    const opened = await this.#openOrHot(id);
-    if (opened === null || opened instanceof Uint8Array) return opened;
-    const parts: Uint8Array[] = [];
-    for await (const part of opened.body) parts.push(part);
-    return concat(parts);
+    this.#mustBeOpen();
+    return this.#reads.whole(id);
   }
 
   async open(id: BlobId, range?: ByteRange): Promise<OpenBlob | null> {
-    const opened = await this.#openOrHot(id, range);
-    if (!(opened instanceof Uint8Array)) return opened;
-    const { start, end } = rangeWithin(opened.length, range);
-    return { size: opened.length, body: bodyOf(opened.subarray(start, end)) };
+    this.#mustBeOpen();
+    return this.#reads.open(id, range);
   }
 
   async putMany(blobs: readonly { readonly id: BlobId; readonly bytes: Uint8Array }[]): Promise<void> {
@@ -137,7 +119,7 @@ class FileBlobStore implements CacheBlobStore {
   async check(id: BlobId, pace?: (bytes: number) => Promise<void>): Promise<'sound' | 'rotten' | 'gone'> {
     this.#mustBeOpen();
     try {
-      await this.#quarantining(id, hashChunks(blobPath(this.#dir, id), id, pace));
+      await this.#reads.checking(id, hashChunks(blobPath(this.#dir, id), id, pace));
       return 'sound';
     } catch (error) {
       if (error instanceof NotFoundError) return 'gone';
@@ -147,11 +129,8 @@ class FileBlobStore implements CacheBlobStore {
   }
 
   async chunks(id: BlobId): Promise<Uint8Array | null> {
-    const size = await this.size(id);
-    if (size === null) return null;
-    if (size > SMALL_BYTES_MAX) return this.#quarantining(id, this.#chunkLists.get(id, size));
-    const bytes = await this.read(id);
-    return bytes === null ? null : new ChunkHasher().update(bytes).digest();
+    this.#mustBeOpen();
+    return this.#reads.chunks(id);
   }
 
   async delete(id: BlobId): Promise<void> {
@@ -213,56 +192,6 @@ class FileBlobStore implements CacheBlobStore {
     }
   }
 
-  /** A small blob as its bytes, a large one as a stream. */
-  async #openOrHot(id: BlobId, range?: ByteRange): Promise<Uint8Array | OpenBlob | null> {
-    this.#mustBeOpen();
-    const key = formatBlobId(id);
-    this.#budget?.used(key);
-    const hot = this.#hot.get(key);
-    if (hot !== undefined) return hot;
-    const path = blobPath(this.#dir, id);
-    const facts = await factsOf(path);
-    if (facts === null) return null;
-    if (this.#budget !== null) this.#noteUse(path, facts.used);
-    this.#budget?.expect(key);
-    if (facts.size <= SMALL_BYTES_MAX) return this.#readSmall(id, path);
-    return { size: facts.size, body: this.#bodyOf(id, facts.size, rangeWithin(facts.size, range)) };
-  }
-
-  /** For the order after the next start; a blob that is just going away needs none. */
-  #noteUse(path: string, noted: number): void {
-    const now = this.#now();
-    if (now - noted > USE_NOTED_MS) utimes(path, now / 1000, now / 1000).catch(() => undefined);
-  }
-
-  async #readSmall(id: BlobId, path: string): Promise<Uint8Array | null> {
-    const removals = this.#removals;
-    const bytes = await readIfThere(path);
-    if (bytes === null) return null;
-    try {
-      checkBlob(id, bytes, path);
-    } catch (error) {
-      throw await this.#quarantined(id, error);
-    }
-    // What was deleted while it was read must not come back as a memory of it.
-    if (removals === this.#removals) this.#hot.set(formatBlobId(id), bytes);
-    await this.#budget?.passed(formatBlobId(id));
-    return bytes;
-  }
-
-  async *#bodyOf(id: BlobId, size: number, range: ByteRange): AsyncGenerator<Uint8Array> {
-    const key = formatBlobId(id);
-    const release = this.#budget?.hold(key);
-    try {
-      yield* readChecked(blobPath(this.#dir, id), await this.#chunkLists.get(id, size), range);
-    } catch (error) {
-      throw await this.#quarantined(id, error);
-    } finally {
-      release?.();
-      await this.#budget?.passed(key);
-    }
-  }
-
   async #commit(temp: string, { id, size, chunks }: StreamedBlob): Promise<void> {
     const key = formatBlobId(id);
     const release = this.#budget?.hold(key);
@@ -278,33 +207,18 @@ class FileBlobStore implements CacheBlobStore {
     }
   }
 
-  /** Puts a blob aside if this work finds that it has rotted. */
-  async #quarantining<T>(id: BlobId, work: Promise<T>): Promise<T> {
-    try {
-      return await work;
-    } catch (error) {
-      throw await this.#quarantined(id, error);
-    }
-  }
-
-  /** Puts a blob aside if this error says that it has rotted; gives the error back, to be thrown. */
-  async #quarantined(id: BlobId, error: unknown): Promise<unknown> {
-    if (error instanceof IntegrityError) await this.#quarantine(id);
-    return error;
-  }
-
   async #quarantine(id: BlobId): Promise<void> {
     const size = (await factsOf(blobPath(this.#dir, id)))?.size;
     await putAside(this.#dir, id);
     this.#budget?.removed(formatBlobId(id));
-    this.#forget(id);
+    this.#reads.forget(id);
     if (size !== undefined) this.#note({ kind: 'rotten', size });
   }
 
   async #remove(id: BlobId, kind: 'deleted' | 'evicted'): Promise<void> {
     const size = (await factsOf(blobPath(this.#dir, id)))?.size;
     await removeBlob(this.#dir, id);
-    this.#forget(id);
+    this.#reads.forget(id);
     if (size !== undefined) this.#note({ kind, size });
   }
 
@@ -314,12 +228,6 @@ class FileBlobStore implements CacheBlobStore {
       if (this.#closed) return;
       yield { key: formatBlobId(id), size, used };
     }
-  }
-
-  #forget(id: BlobId): void {
-    this.#removals += 1;
-    this.#hot.delete(formatBlobId(id));
-    this.#chunkLists.forget(id);
   }
 
   /** Lets `close` wait for the work. */

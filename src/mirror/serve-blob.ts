@@ -36,9 +36,13 @@ export type FetchRight =
   | { readonly by: 'host' }
   /** A client at this mirror's own door, who has nowhere else to go. */
   | { readonly by: 'door' }
+  /** Anybody, of a blob that was held until it was found to have rotted. */
+  | { readonly by: 'rot' }
   | null;
 
 type Asked = Pick<Incoming, 'method' | 'headers'>;
+/** Null: not there, or just removed. */
+type Held = Answer | 'rot' | null;
 type Opener = (id: BlobId, range: ByteRange) => Promise<AsyncIterable<Uint8Array> | Uint8Array>;
 
 export type BlobServer = {
@@ -70,26 +74,28 @@ export function createBlobServer(deps: {
   const lent = new LentBytes(LENT_BYTES_MAX);
   let failures = 0;
 
-  async function answerHeld(request: Asked, id: BlobId): Promise<Answer | null> {
+  async function answerHeld(request: Asked, id: BlobId): Promise<Held> {
     const size = await blobs.size(id);
     if (size === null) return null;
     if (size <= ALWAYS_WHOLE_BYTES_MAX) return answerFrom(openWhole, request, id, size);
     const onClose = size <= KEPT_BYTES_MAX ? lent.lend(id.hex, size) : null;
     if (onClose === null) return answerFrom(openStream, request, id, size);
-    const answer = await answerFrom(openWhole, request, id, size);
-    if (answer !== null) return { ...answer, onClose };
-    onClose();
-    return null;
+    let answer: Held = null;
+    try {
+      answer = await answerFrom(openWhole, request, id, size);
+    } finally {
+      if (!isAnswer(answer)) onClose();
+    }
+    return isAnswer(answer) ? { ...answer, onClose } : answer;
   }
 
-  /** Null if what is stored is damaged, or has just been removed. */
-  async function answerFrom(open: Opener, request: Asked, id: BlobId, size: number): Promise<Answer | null> {
+  async function answerFrom(open: Opener, request: Asked, id: BlobId, size: number): Promise<Held> {
     try {
       return await blobAnswer(request, id, { size, open: (range) => open(id, range) });
     } catch (error) {
       if (!isLoss(error)) throw error;
       logger.error({ blob: id.hex, reason: error.message }, 'a stored blob is damaged; it is fetched anew');
-      return null;
+      return error instanceof IntegrityError ? 'rot' : null;
     }
   }
 
@@ -136,8 +142,8 @@ export function createBlobServer(deps: {
     const client = clientOf(headerOf(request, 'user-agent'));
     const mayStream = ready.checked || right.by === 'host' || checksItself(client);
     if (!mayStream && !(await flight.whole)) return null;
-    const held = flight.isWhole && (await answerHeld(request, id));
-    return held || streamed(request, flight, ready, right.by === 'host' ? 'cut' : client.onBadBody);
+    const held = flight.isWhole ? await answerHeld(request, id) : null;
+    return isAnswer(held) ? held : streamed(request, flight, ready, right.by === 'host' ? 'cut' : client.onBadBody);
   }
 
   /** A body that may end in filler must not get into anybody else's cache. */
@@ -178,8 +184,8 @@ export function createBlobServer(deps: {
   return {
     async serve(request, id, rightOf) {
       const held = await answerHeld(request, id);
-      if (held) return held;
-      const right = rightOf();
+      if (isAnswer(held)) return held;
+      const right = rightOf() ?? (held && { by: held });
       if (right === null) throw new NotFoundError(`this mirror does not hold ${id.algorithm} ${id.hex}`);
       const sources = right.by === 'host' ? [origin] : [...peers, origin];
       const fetched = await answerFetched(request, id, right, sources);
@@ -195,6 +201,8 @@ export function createBlobServer(deps: {
     failures: () => failures,
   };
 }
+
+const isAnswer = (held: Held): held is Answer => held !== null && held !== 'rot';
 
 /** The blob was there a moment ago: it has rotted, or was removed. */
 function isLoss(error: unknown): error is IntegrityError | NotFoundError {

@@ -93,6 +93,17 @@ test('file blob store: a blob that was cut short is rot, too', async () => {
   await store.close();
 });
 
+test('file blob store: a blob that is cut short between two reads is rot, too, even at the end of a chunk', async () => {
+  const { folder, store } = await withLarge();
+  await bodyOf(store, largeId, 0, 1);
+  truncateSync(blobPath(folder, largeId), 19 * CHUNK_BYTES);
+  const opened = await store.open(largeId);
+  assert.ok(opened !== null);
+  await assert.rejects(collect(opened.body), IntegrityError);
+  assert.equal(await store.has(largeId), false);
+  await store.close();
+});
+
 for (const [damage, apply] of [
   ['lost', (path: string) => rmSync(path)],
   ['damaged', (path: string) => flip(path, 3)],
@@ -136,6 +147,40 @@ test('file blob store: a small blob that is read again comes from memory', async
   const anew = await store.read(blobOf(a));
   assert.deepEqual(anew, first);
   assert.notEqual(anew, first);
+  await store.close();
+});
+
+test('file blob store: a larger blob that is read again comes from memory, too, as one copy for all', async () => {
+  const { store } = await withLarge();
+  const [first, second] = await Promise.all([store.read(largeId), store.read(largeId)]);
+  assert.deepEqual(first, large);
+  assert.equal(second, first);
+  assert.equal(await store.read(largeId), first);
+  assert.deepEqual(await bodyOf(store, largeId, 1, 70_000), large.slice(1, 70_000));
+  await store.delete(largeId);
+  assert.equal(await store.read(largeId), null);
+  await store.close();
+});
+
+test('file blob store: what is deleted while it is read is not remembered', async () => {
+  const { store } = await withLarge();
+  const reading = store.read(largeId).catch((error) => assert.ok(error instanceof NotFoundError));
+  await store.delete(largeId);
+  await reading;
+  assert.equal(await store.has(largeId), false);
+  assert.equal(await store.read(largeId), null);
+  await store.close();
+});
+
+test('file blob store: a blob of more than 4 MiB does not stay in memory', async () => {
+  const folder = tempFolder();
+  const store = await openFileBlobStore(folder);
+  const huge = bytesOf(4 * 1024 * 1024 + 1);
+  const id = blobOf(huge, 'sha512');
+  await store.putStream(id, stream(huge), { maxBytes: huge.length, keyAlgorithm: 'sha512' });
+  assert.deepEqual(await store.read(id), huge);
+  flip(blobPath(folder, id), -1);
+  await assert.rejects(store.read(id), IntegrityError);
   await store.close();
 });
 

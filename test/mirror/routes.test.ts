@@ -23,7 +23,7 @@ async function holding(origin: HostsOrigin, mirror: TestMirror, bytes: Uint8Arra
 }
 
 describe('blobs at a mirror', () => {
-  for (const size of [1_000, 3_000_000]) {
+  for (const size of [1_000, 3_000_000, 5_000_000]) {
     it(`gives out ${size} bytes with a strong tag, a digest and for ever`, async (t) => {
       const origin = await startHostsOrigin(t);
       const bytes = randomBlob(size);
@@ -81,7 +81,8 @@ describe('blobs at a mirror', () => {
 
   it('mends a blob that rotted on the disk', async (t) => {
     const origin = await startHostsOrigin(t);
-    const bytes = randomBlob(3_000_000);
+    // Too large to be sent out of memory.
+    const bytes = randomBlob(5_000_000);
     const mirror = await startMember(t, origin);
     const url = await holding(origin, mirror, bytes);
     const file = blobPath(join(mirror.data, 'blobs'), { algorithm: 'sha512', hex: sha512Hex(bytes) });
