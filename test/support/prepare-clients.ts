@@ -4,6 +4,7 @@ import { captureApplication } from './capture.ts';
 import { fetchClient, isFetched } from './client-folders.ts';
 import { everydayClients, furtherClients } from './client-table.ts';
 import { everydayFollowers, furtherFollowers } from './follower-table.ts';
+import { prepareGo } from './go-checker.ts';
 import { largeApplication } from './large-application.ts';
 
 const strict = process.env.OPEN_REGISTRY_TESTS_STRICT === '1';
@@ -17,6 +18,7 @@ for (const client of missing) await attempt(client.label, () => fetchClient(clie
 for (const application of applications) {
   await attempt('the packages that clients install', () => captureApplication(application));
 }
+if (matrix) await attempt("Go's checksum database", () => prepareGo(say));
 
 async function attempt(what: string, fetch: () => Promise<void>): Promise<void> {
   try {
