@@ -2,7 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { clientById } from '../src/core/clients.ts';
+import { clientOf } from '../src/core/clients.ts';
 import { makeDoor } from '../src/core/door.ts';
 import { sha512Hex } from '../src/core/hash.ts';
 import { type PinnedHash, sriOf } from '../src/core/integrity.ts';
@@ -28,8 +28,7 @@ export async function benchRedirects(stage: Stage): Promise<Row[]> {
 
 function decisionAlone(stage: Stage): Row {
   const rounds = stage.quick ? 5 : 25;
-  const client = clientById('npm');
-  if (!client) throw new Error('the table of clients has no npm');
+  const client = clientOf('npm/12.2.0');
   const asker = {
     door: makeDoor('redirect', 'https://registry.example'),
     requestHostname: 'registry.example',
@@ -42,7 +41,7 @@ function decisionAlone(stage: Stage): Row {
   const decide = (hex: string) => {
     const pinned: PinnedHash = { algorithm: 'sha512', hex };
     const facts = { client, pinned, pacoteIntegrity: sriOf(pinned), held: true, repeatInBudget: false };
-    return decideTarball({ ...asker, ...facts, hosts, redirectUnverified: [], select: rendezvous });
+    return decideTarball({ ...asker, ...facts, hosts, redirectUnverified: [], redirectNever: [], select: rendezvous });
   };
   for (const blob of blobs) decide(blob);
   const batches = Array.from({ length: rounds }, () => {

@@ -53,6 +53,7 @@ test('every setting can be given in all three places', async () => {
     upstreamTarballs: 'https://cdn.example',
     allowPrivate: 'true',
     redirectUnverified: 'yarn-4',
+    redirectNever: 'npm',
     freshnessSeconds: '7',
     diskBudgetBytes: '20GB',
     logLevel: 'debug',
@@ -118,6 +119,7 @@ test('what is missing or wrong is told with its place', async () => {
     ['origin', { ...required, trustProxy: ['10.0.0.1/8'] }, {}, /^--trust-proxy/],
     ['origin', { ...required, neverAsk: ['a//b'] }, {}, /such as @scope\/\*/],
     ['origin', { ...required, redirectUnverified: ['curl'] }, {}, /not a known client; known are/],
+    ['origin', { ...required, redirectNever: ['npm,curl'] }, {}, /^--redirect-never: "curl" is not a known client/],
     ['mirror', { ...required, origin: 'https://o.example', originKey: 'x' }, {}, /not a verifier key/],
     ['up', { logLevel: 'loud' }, {}, /not one of silent/],
   ];

@@ -63,6 +63,7 @@ async function startOwnOrigin(config: UpConfig, logger: Logger, own: ReadonlySet
     upstreamTarballs: config.upstreamTarballs,
     allowPrivate: true,
     redirectUnverified: [],
+    redirectNever: [],
     freshnessMs: FRESHNESS_MS,
   };
   const deps = await originDeps(logger);

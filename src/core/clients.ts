@@ -16,7 +16,7 @@ export type Verifies =
   | 'unknown';
 
 export type Client = {
-  /** Stable; what the operator's `redirectUnverified` names and what counts are kept by. */
+  /** Stable; what the operator's `redirectUnverified` and `redirectNever` name and what counts are kept by. */
   readonly id: string;
   /** Name and versions as people write them. */
   readonly title: string;
@@ -129,9 +129,4 @@ export function clientOf(userAgent: string | undefined): Client {
  */
 export function checksItself({ verifies }: Client): boolean {
   return verifies !== 'unknown' && verifies !== 'not on a first install';
-}
-
-/** The row with this id. */
-export function clientById(id: string): Client | undefined {
-  return CLIENTS.find((client) => client.id === id);
 }

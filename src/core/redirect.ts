@@ -12,6 +12,7 @@ import type { HostView, SelectHost } from './selection.ts';
 /** Why the origin answers, with what that means for people. */
 export const ORIGIN_REASONS = {
   'self-door': 'this door serves everything itself',
+  'redirect-never': 'the operator has this client served by the origin',
   'sha1-only': 'the version is pinned by sha1 alone, which a host could forge',
   unverified: 'nothing shows that this client will verify the bytes',
   'not-held': 'the tarball is not stored here yet, so no host could surely get it',
@@ -64,6 +65,8 @@ export type TarballInput = Asker & {
   readonly hosts: readonly HostView[];
   /** Ids of clients that the operator sends to hosts though nothing shows that they verify. */
   readonly redirectUnverified: readonly string[];
+  /** Ids of clients that the operator sends to no host; stronger than `redirectUnverified`. */
+  readonly redirectNever: readonly string[];
   readonly select: SelectHost;
 };
 
@@ -129,6 +132,7 @@ export function redirectLocation(hostUrl: string, sha512: string, mark: string):
 
 function reasonForOrigin(input: TarballInput): OriginReason | null {
   if (input.door.rule === 'self') return 'self-door';
+  if (input.redirectNever.includes(input.client.id)) return 'redirect-never';
   if (input.pinned.algorithm !== 'sha512') return 'sha1-only';
   if (!willVerify(input) && !input.redirectUnverified.includes(input.client.id)) return 'unverified';
   if (!input.held) return 'not-held';

@@ -22,6 +22,8 @@ export type OriginSettings = {
   readonly allowPrivate: boolean;
   /** Ids of clients (core/clients) that are sent to hosts although nothing shows that they verify. */
   readonly redirectUnverified: readonly string[];
+  /** Ids of clients that are never sent to hosts, although they verify. */
+  readonly redirectNever: readonly string[];
 };
 
 export type MirrorSettings = {

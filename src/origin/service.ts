@@ -185,6 +185,7 @@ async function serve(
     repeats,
     select: deps.select,
     redirectUnverified: config.redirectUnverified,
+    redirectNever: config.redirectNever,
     metrics,
     now,
   });

@@ -44,6 +44,7 @@ export function createTarballAnswers(deps: {
   repeats: RepeatWindow;
   select: SelectHost;
   redirectUnverified: readonly string[];
+  redirectNever: readonly string[];
   metrics: Metrics;
   now: () => number;
 }): TarballAnswers {
@@ -83,6 +84,7 @@ export function createTarballAnswers(deps: {
       repeatInBudget: repeated.inBudget,
       hosts: hosts.views(),
       redirectUnverified: deps.redirectUnverified,
+      redirectNever: deps.redirectNever,
       select: deps.select,
     };
   }

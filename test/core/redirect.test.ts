@@ -41,6 +41,7 @@ const base: TarballInput = {
   repeatInBudget: false,
   avoided: new Set(),
   redirectUnverified: [],
+  redirectNever: [],
   select: rendezvous,
 };
 
@@ -90,6 +91,8 @@ const requests: [string, Partial<TarballInput>, string][] = [
   ['a sha1 pin', { pinned: sha1, pacoteIntegrity: sha1Sri }, 'sha1-only'],
   ['a sha1 pin and pnpm', { pinned: sha1, client: clientOf('pnpm/12.0.0') }, 'sha1-only'],
   ['a sha1 pin, whoever is allowed', { pinned: sha1, redirectUnverified: all }, 'sha1-only'],
+  ['npm, which the operator keeps', { redirectNever: ['npm'] }, 'redirect-never'],
+  ['a client that is to be sent and kept', { redirectNever: ['npm'], redirectUnverified: ['npm'] }, 'redirect-never'],
   ['a tarball that is not there yet', { held: false }, 'not-held'],
   ['a repeat', { repeatInBudget: true }, 'repeat'],
   ['no host at all', { hosts: [] }, 'no-host'],
@@ -210,6 +213,7 @@ const anyInput: fc.Arbitrary<TarballInput> = fc.record({
   hosts: fc.uniqueArray(anyHost, { selector: ({ id }) => id, maxLength: 6 }),
   avoided: fc.constant(new Set<string>()),
   redirectUnverified: fc.subarray(all),
+  redirectNever: fc.subarray(all, { maxLength: 2 }),
   select: fc.constant(rendezvous),
 });
 
@@ -228,6 +232,7 @@ test('whatever is asked, no redirect breaks a rule, and each host is chosen from
       const { client, door } = input;
       const proven = client.id === 'pnpm' || (client.id === 'npm' && input.pacoteIntegrity === sriOf(pinned));
       assert.ok(proven || input.redirectUnverified.includes(client.id));
+      assert.ok(!input.redirectNever.includes(client.id));
       assert.ok(input.pinned === pinned && input.held && !input.repeatInBudget && door.rule === 'redirect');
       assert.ok(chosen.approved && chosen.present && chosen.healthy && !chosen.private);
       assert.ok(chosen.scheme === 'https' || door.url.startsWith('http:'));

@@ -109,6 +109,17 @@ describe('the right bytes come from the origin itself', () => {
     assert.equal((await visit({ 'user-agent': AGENTS.bun })).status, 302);
   });
 
+  it('for clients that the operator sends nowhere, and only for them', async (t) => {
+    const keeping = await startWholeOrigin(t, { config: { redirectNever: ['npm'] } });
+    const bytes = keeping.put('held')['1.0.0'] as Buffer;
+    await keeping.ask(PATH);
+    await startHost(t, keeping);
+    const reply = await keeping.ask(PATH, { headers: npmFor(bytes), from: newNetwork() });
+    assert.deepEqual([reply.status, reply.body], [200, bytes]);
+    assert.equal((await keeping.ask(PATH, { headers: pnpm, from: newNetwork() })).status, 302);
+    assert.equal(await keeping.metric('tarballs_total', { reason: 'redirect-never', client: 'npm' }), 1);
+  });
+
   it('for the first who asks, since no host could surely have them', async () => {
     origin.put('fresh');
     const path = '/fresh/-/fresh-1.0.0.tgz';

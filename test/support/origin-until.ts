@@ -20,6 +20,7 @@ const origin = await startOrigin(
     upstreamTarballs: [],
     allowPrivate: true,
     redirectUnverified: [],
+    redirectNever: [],
     freshnessMs: 300_000,
   },
   {

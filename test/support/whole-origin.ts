@@ -123,6 +123,7 @@ function configOf(data: string, upstream: Upstream, { config = {} }: WholeOrigin
     upstreamTarballs: [],
     allowPrivate: true,
     redirectUnverified: [],
+    redirectNever: [],
     freshnessMs: 300_000,
     ...config,
   };
