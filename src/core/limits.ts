@@ -59,8 +59,6 @@ export const CONSISTENCY_HASHES_MAX = 63;
 export const POLICY_LINES_MAX = 1_000;
 /** A checkpoint with its cosignatures. */
 export const CHECKPOINT_BYTES_MAX = 64 * KIB;
-/** A checkpoint as mirrors tell it each other in a header: three short lines and the signatures of the log's own keys. */
-export const GOSSIP_BYTES_MAX = 2 * KIB;
 /** A checkpoint as a host shows it to its origin: the log's signatures and one cosignature. */
 export const SHOWN_CHECKPOINT_LENGTH_MAX = 4 * KIB;
 /** Cosignatures that are served with a checkpoint: readers look at 100 signatures, and need some for the log's own. */

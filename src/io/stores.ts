@@ -6,8 +6,10 @@
  *             cache/tarballs/   tarballs by sha512: can be fetched again
  *             cache/forms/      compressed packuments: can be made again
  *     mirror  blobs/            tarballs and other blobs that it serves: can be fetched again
- *             index.sqlite, index-blobs.sqlite, cache/forms/
- *                               with a door: packages as its origin named them, and what they are made of; likewise
+ *             index.sqlite      log and tables: likewise, and verified; with the checkpoints that it once believed
+ *             evidence/         what proves that its origin lied: lost means lost
+ *             index-blobs.sqlite, cache/forms/
+ *                               with a door or replication: what packages are made of; can be fetched again
  */
 
 import { existsSync } from 'node:fs';
@@ -33,22 +35,24 @@ export type OriginStores = Opened & {
   readonly tarballs: CacheBlobStore;
 };
 
-/** `door`: what it keeps of packages; null for a mirror without a door. */
+/** `door`: what it keeps of packages; null for a mirror that gives out blobs only. */
 export type MirrorStores = Opened & {
   readonly blobs: CacheBlobStore;
+  /** The log and its tables. */
+  readonly index: MetadataStore;
   readonly door: DoorStores | null;
 };
 
 /** How what can be fetched again is kept, and who is told of a database that broke. */
 export type StoreOptions = Pick<FileBlobStoreOptions, 'bytesMax' | 'note' | 'now'> & { readonly onBroken?: OnBroken };
 
-/** What a mirror with a door keeps of packages. */
-export type DoorStores = Opened & {
+/** What a mirror keeps of packages. `metadata` is its index. */
+export type DoorStores = {
   readonly metadata: MetadataStore;
   readonly blobs: BlobStore;
 };
 
-const DOOR_INDEX = 'index.sqlite';
+const PACKAGE_BLOBS = 'index-blobs.sqlite';
 
 /** Folder of the compressed forms of an origin, or of a mirror with a door. */
 export const formsFolder = (dir: string): string => join(dir, 'cache', 'forms');
@@ -61,16 +65,6 @@ export function openOriginStores(dir: string, options: StoreOptions = {}): Promi
     const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite'), { onBroken }));
     const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs'), options));
     return { metadata, blobs, tarballs };
-  });
-}
-
-/** Opens or makes what a mirror with a door keeps of packages: both stores, or neither. The caller owns the folder. */
-function openDoorStores(dir: string, told: OnBroken): Promise<DoorStores> {
-  return openTogether(told, async (keep, onBroken) => {
-    await makeFolder(formsFolder(dir));
-    const metadata = keep(await openSqliteMetadataStore(join(dir, DOOR_INDEX), onBroken));
-    const blobs = keep(await openSqliteBlobStore(join(dir, 'index-blobs.sqlite'), { onBroken }));
-    return { metadata, blobs };
   });
 }
 
@@ -103,12 +97,19 @@ async function openTogether<T extends object>(
 
 /**
  * Opens or makes a mirror's stores: all, or none. The caller owns the folder (io/data-dir.ts).
- * @param withDoor false still opens what a mirror that once had a door has kept
+ * @param keepsPackages false still opens what a mirror that once kept packages has
  */
-export function openMirrorStores(dir: string, withDoor = false, options: StoreOptions = {}): Promise<MirrorStores> {
+export function openMirrorStores(
+  dir: string,
+  keepsPackages = false,
+  options: StoreOptions = {},
+): Promise<MirrorStores> {
   return openTogether(options.onBroken, async (keep, onBroken) => {
     const blobs = keep(await openFileBlobStore(join(dir, 'blobs'), options));
-    const hasDoor = withDoor || existsSync(join(dir, DOOR_INDEX));
-    return { blobs, door: hasDoor ? keep(await openDoorStores(dir, onBroken)) : null };
+    const index = keep(await openSqliteMetadataStore(join(dir, 'index.sqlite'), onBroken));
+    if (!keepsPackages && !existsSync(join(dir, PACKAGE_BLOBS))) return { blobs, index, door: null };
+    await makeFolder(formsFolder(dir));
+    const packages = keep(await openSqliteBlobStore(join(dir, PACKAGE_BLOBS), { onBroken }));
+    return { blobs, index, door: { metadata: index, blobs: packages } };
   });
 }

@@ -1,4 +1,4 @@
-/** Reading the origin's change feed. While it is open this host counts as present. */
+/** Reading the origin's change feed. While a host has it open it counts as present; anybody may listen. */
 import { type FeedEvent, FeedParser } from '../core/event-stream.ts';
 import { CONTROL_ANSWER_BYTES_MAX } from '../core/limits.ts';
 import type { HttpClient, StreamedBody } from '../io/http-client.ts';
@@ -10,22 +10,28 @@ const IDLE_TIMEOUT_MS = 45_000;
 const HEADERS_TIMEOUT_MS = 15_000;
 
 /**
- * Opens the feed as this host and hands over its events until it ends. Resolves when the origin ends it.
- * @param opened called once the origin has accepted
+ * Opens the feed and hands over its events until it ends. Resolves when the origin ends it.
+ * @param options `signer`: as which host; null as nobody. `lastEventId`: of the checkpoint that is held, which needs not
+ * be told again. `opened` is called once the origin has accepted
  * @throws ForbiddenError or UnauthorizedError if the origin refuses, UpstreamError or UpstreamTimeoutError if it breaks,
  * the signal's reason once that aborts
  */
 export async function followFeed(options: {
   readonly client: HttpClient;
   readonly origin: string;
-  readonly signer: HostSigner;
+  readonly signer: HostSigner | null;
+  readonly lastEventId: string | null;
   readonly signal: AbortSignal;
   readonly opened: () => void;
   readonly event: (event: FeedEvent) => void;
 }): Promise<void> {
-  const { client, origin, signer, signal } = options;
+  const { client, origin, signer, lastEventId, signal } = options;
   const { status, body } = await client.open(`${origin}${PATH}`, {
-    headers: { accept: 'text/event-stream', 'accept-encoding': 'identity', ...signer.headers('GET', PATH, null) },
+    headers: {
+      ...{ accept: 'text/event-stream', 'accept-encoding': 'identity' },
+      ...(lastEventId === null ? {} : { 'last-event-id': lastEventId }),
+      ...signer?.headers('GET', PATH, null),
+    },
     maxBytes: Number.MAX_SAFE_INTEGER,
     headersTimeoutMs: HEADERS_TIMEOUT_MS,
     idleTimeoutMs: IDLE_TIMEOUT_MS,

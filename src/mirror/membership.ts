@@ -47,6 +47,10 @@ export type MembershipDeps = {
   /** What to apply with; its keys are added. */
   readonly application: () => Omit<Application, 'key' | 'exchange'>;
   readonly heartbeat: () => Heartbeat;
+  /** Size of the checkpoint that is held, in digits; null before the first. */
+  readonly lastEventId: () => string | null;
+  /** A checkpoint that the feed tells: a signed note, not yet believed. */
+  readonly checkpoint: (note: string) => void;
   readonly logger: Logger;
   readonly now: () => number;
   readonly times: RetryTimes;
@@ -162,7 +166,7 @@ class Member implements Membership {
     };
     const event = (one: FeedEvent) => this.#take(one, keys);
     try {
-      await followFeed({ client, origin, signer, signal, opened, event });
+      await followFeed({ client, origin, signer, lastEventId: this.#deps.lastEventId(), signal, opened, event });
     } finally {
       clearInterval(beats);
       if (!this.#stop.signal.aborted) this.#become('away');
@@ -180,7 +184,8 @@ class Member implements Membership {
     else this.#deps.logger.warn({ reason: reasonOf(error) }, 'a heartbeat did not reach the origin');
   }
 
-  #take({ event }: FeedEvent, keys: OriginKeys): void {
+  #take({ event, data }: FeedEvent, keys: OriginKeys): void {
+    if (event === 'checkpoint') this.#deps.checkpoint(data);
     if (event !== 'hosts') return;
     this.#deps.list.refresh(keys).catch((error) => this.#listFailed(error));
   }

@@ -1,16 +1,20 @@
-/** The paths of a mirror: blobs, what federation needs, and how it is; nothing else, and never a package by its name. */
+/** The paths of a mirror: blobs, the log, what federation needs, and how it is; nothing else, and never a package by name. */
 import { BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
-import { CACHE, planRead } from '../core/http-semantics.ts';
+import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
 import { checkMarkAsHost } from '../core/mark.ts';
 import { formatIdentity, isNonce, parseHostKey } from '../core/membership.ts';
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
+import { isLogPath, type LogAnswers } from '../door/log-answers.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { HostKeys } from '../io/key-file.ts';
 import type { Metrics } from '../io/metrics.ts';
+import { logHealth } from './health.ts';
 import type { HeldList } from './held-list.ts';
+import type { LogFollower } from './log-follower.ts';
 import type { Membership } from './membership.ts';
+import type { OriginTrust } from './origin-keys.ts';
 import type { BlobServer, FetchRight } from './serve-blob.ts';
 
 export type MirrorRoutesDeps = {
@@ -19,6 +23,10 @@ export type MirrorRoutesDeps = {
   readonly url: () => string;
   readonly membership: Membership;
   readonly list: HeldList;
+  readonly trust: Pick<OriginTrust, 'note'>;
+  readonly follower: LogFollower;
+  /** Checkpoint, tiles and entries. */
+  readonly logAnswers: LogAnswers;
   readonly blobs: BlobServer;
   /** Why what it keeps of packages can't be written any more; null while all is well. */
   readonly failure: () => Error | null;
@@ -66,6 +74,7 @@ async function federationAnswer(
   query: string,
 ): Promise<Answer> {
   const [first = '', second = '', third] = path;
+  if (isLogPath(path)) return deps.logAnswers(request, path);
   if (first === 'blob' && path.length === 3) {
     const id = blobId(second, third as string);
     return deps.blobs.serve(request, id, () => fetchRightOf(deps, nonces, request, id, query));
@@ -75,6 +84,7 @@ async function federationAnswer(
     return deps.blobs.serve(request, id, () => fetchRightOf(deps, nonces, request, id, query));
   }
   if (first === 'hosts' && path.length === 1) return listAnswer(deps.list, request);
+  if (first === 'keys' && path.length === 1) return keysAnswer(deps.trust, request);
   if (first === 'identity' && path.length === 2) return identityAnswer(deps, second);
   throw notHere();
 }
@@ -120,7 +130,17 @@ function blobId(algorithm: string, hex: string): BlobId {
 function listAnswer(list: HeldList, request: Incoming): Answer {
   const held = list.current();
   if (!held) throw new NotFoundError('this mirror has no list of hosts yet');
-  const { note, etag } = held;
+  return noteAnswer(request, held.note, held.etag);
+}
+
+/** The origin's keys as it certified them itself, so that a mirror can begin with a peer alone. */
+function keysAnswer(trust: Pick<OriginTrust, 'note'>, request: Incoming): Answer {
+  const note = trust.note();
+  if (!note) throw new NotFoundError('this mirror does not know its origin yet');
+  return noteAnswer(request, note, etagOf('keys', Buffer.from(note).toString()));
+}
+
+function noteAnswer(request: Incoming, note: Uint8Array, etag: string): Answer {
   const plan = planRead(request.method, request.headers, { etag, size: note.length, allowRange: false });
   const headers = { 'cache-control': 'no-cache', 'content-type': 'text/plain; charset=utf-8', ...plan.headers };
   return { status: plan.status, headers, body: plan.body ? note : null };
@@ -136,13 +156,13 @@ function identityAnswer({ keys, url, membership }: MirrorRoutesDeps, nonce: stri
 }
 
 /** Healthy while it can serve what it holds; being away from the origin is told, and no fault. */
-function healthAnswer({ keys, membership, list, failure }: MirrorRoutesDeps): Answer {
+function healthAnswer({ keys, membership, list, follower, failure, now }: MirrorRoutesDeps): Answer {
   const broken = failure();
   if (broken) return problemAnswer(503, 'broken', broken.message);
   const facts = { status: 'ok', role: 'mirror', host: keys.hostId, origin: membership.state() };
   return jsonAnswer(
     200,
-    { ...facts, hostsSerial: list.current()?.list.serial ?? null },
+    { ...facts, hostsSerial: list.current()?.list.serial ?? null, log: logHealth(follower, now()) },
     { 'cache-control': CACHE.noStore },
   );
 }
@@ -158,7 +178,7 @@ function kindOf(asked: NpmRequest): string {
     : asked.kind;
 }
 /** First segments that may name a counter: never one that a stranger makes up. */
-const KINDS = new Set(['blob', 'head', 'hosts', 'identity']);
+const KINDS = new Set(['blob', 'checkpoint', 'head', 'hosts', 'identity', 'keys', 'tile']);
 
 function notHere(): NotFoundError {
   return new NotFoundError('this is a mirror: it serves blobs only; use the door of your registry');

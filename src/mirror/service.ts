@@ -1,6 +1,8 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
 
+import type { FeedEvent } from '../core/event-stream.ts';
 import type { MirrorSettings } from '../core/role-config.ts';
+import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import { type BlobTally, createBlobTally } from '../io/blob-tally.ts';
@@ -14,9 +16,14 @@ import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createBlobFetcher, FETCH_TIMES } from './fetch-blob.ts';
+import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
+import type { HeldLogStep } from './held-log.ts';
+import { listenToFeed } from './listen.ts';
+import type { LogFollower } from './log-follower.ts';
 import { createMembership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
 import { openMirrorDoor } from './open-door.ts';
+import { LOG_TIMES, type LogTimes, openLogFollower } from './open-log.ts';
 import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
 import { passOn, restOf } from './pass-on.ts';
 import type { FetchTimes, Pull } from './pull-blob.ts';
@@ -51,7 +58,10 @@ export type MirrorDeps = {
   readonly now?: () => number;
   readonly fetchTimes?: FetchTimes;
   readonly retryTimes?: RetryTimes;
+  readonly logTimes?: Partial<LogTimes>;
   readonly scrubRate?: ScrubRate;
+  /** Told of each step, for tests that stop the process between two of them. */
+  readonly step?: (name: HeldLogStep) => void;
 };
 
 export type RunningMirror = {
@@ -60,6 +70,7 @@ export type RunningMirror = {
   readonly port: number;
   readonly hostId: string;
   state(): MembershipState;
+  readonly follower: LogFollower;
   /** Lets answers finish, stops fetching, frees the data directory. */
   close(): Promise<void>;
 };
@@ -88,7 +99,9 @@ type Opened = {
   readonly dir: string;
   readonly stores: MirrorStores;
   readonly keys: HostKeys;
+  /** Tells the origin and the peers of our checkpoint. */
   readonly client: HttpClient;
+  readonly gossip: Gossip;
   readonly trust: OriginTrust;
   readonly list: HeldList;
   readonly metrics: Metrics;
@@ -109,23 +122,26 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
   };
   const stores = await openMirrorStores(dir, Boolean(config.door), cache);
   cleanups.push(() => stores.close());
-  const client = createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http });
+  const { origin, originKey, peers } = config;
+  const gossip = createGossip([origin, ...peers]);
+  const client = gossip.client(createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http }));
   cleanups.push(() => client.close());
   const keys = await openHostKeys(dir);
-  const { origin, originKey } = config;
-  const trust = await openOriginTrust({ dir, origin, originKey, client });
+  const isRetired = async (vkey: string) =>
+    (await stores.index.scan('log-key', '')).some(({ row }) => row.previous === vkey);
+  const trust = await openOriginTrust({ dir, origin, originKey, client, isRetired });
   const list = await openHeldList({ dir, origin, client, keys: trust.current() });
-  return { dir, stores, keys, client, trust, list, metrics, tally };
+  return { dir, stores, keys, client, gossip, trust, list, metrics, tally };
 }
 
 /** Listens first: the origin asks for a proof of the URL before it admits the host. */
 async function serve(
   config: MirrorConfig,
   deps: MirrorDeps,
-  { dir, stores, keys, client, trust, list, metrics, tally }: Opened,
+  { dir, stores, keys, client, gossip, trust, list, metrics, tally }: Opened,
   cleanups: (() => Promise<void>)[],
 ): Promise<Omit<RunningMirror, 'close'>> {
-  const { logger, now = Date.now } = deps;
+  const { logger, now = Date.now, retryTimes = RETRY_TIMES } = deps;
   const { blobs } = stores;
   const { origin, peers } = config;
   tally.count(blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
@@ -133,6 +149,14 @@ async function serve(
   const pulling = { client, origin, peers, logger, metrics, times };
   const fetcher = createBlobFetcher({ ...pulling, blobs });
   const stopping = new AbortController();
+  const follower = await openLogFollower({
+    ...{ dir, index: stores.index, origin, peers, client, trust, logger, metrics, now, random: Math.random },
+    times: { ...LOG_TIMES, ...deps.logTimes },
+    signal: stopping.signal,
+    ...(deps.step ? { step: deps.step } : {}),
+  });
+  gossip.attach(follower);
+  const lastEventId = () => (follower.checkpoint() ? `${follower.size()}` : null);
   const passing = {
     whole: (id: BlobId, sources: readonly string[]) => passOn(pulling, id, sources, stopping.signal),
     restOf: (pull: Pull, start: number) => restOf(pulling, pull, start, [...peers, origin], stopping.signal),
@@ -152,17 +176,32 @@ async function serve(
       software: deps.software,
     }),
     heartbeat: () => ({ url, stored: tally.stored(), failures: server.failures() }),
+    lastEventId,
+    checkpoint: (note) => follower.hint(note, origin),
     logger,
     now,
-    times: deps.retryTimes ?? RETRY_TIMES,
+    times: retryTimes,
   });
+  const takeEvent = ({ event, data }: FeedEvent) => {
+    if (event === 'checkpoint') follower.hint(data, origin);
+  };
   const { failure } = stores;
-  const routes = createMirrorRoutes({ keys, url: () => url, membership, list, blobs: server, failure, metrics, now });
+  const logAnswers = createLogAnswers({
+    metadata: stores.index,
+    checkpoint: () => follower.checkpoint()?.note ?? null,
+  });
+  const routes = createMirrorRoutes({
+    ...{ keys, url: () => url, membership, list, trust, follower, logAnswers, blobs: server, failure, metrics, now },
+  });
   let port = 0;
   const doorParts = { config, dir, client, tarballs: blobs, blobs: server, routes, logger, now, port: () => port };
   const { door } = config;
   const handler = door && stores.door ? openMirrorDoor({ ...doorParts, door, stores: stores.door }, cleanups) : routes;
-  const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
+  const http = createHttpServer({
+    ...{ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [] },
+    handler: gossip.handler(handler),
+  });
+  cleanups.push(() => follower.close());
   cleanups.push(() => fetcher.close());
   const rotten = async (id: BlobId) => fetcher.join(id, [...peers, origin])?.landed;
   const scrubber = startScrubber({ store: blobs, rate: deps.scrubRate, rotten, logger, metrics, now });
@@ -177,7 +216,9 @@ async function serve(
   cleanups.push(() => admin.close());
   cleanups.push(() => membership.close());
   if (!config.door) await membership.start();
-  return { url, port, hostId: keys.hostId, state: () => membership.state() };
+  else void listenToFeed({ client, origin, lastEventId, event: takeEvent, times: retryTimes, signal: stopping.signal });
+  follower.start();
+  return { url, port, hostId: keys.hostId, state: () => membership.state(), follower };
 }
 
 /** Never `localhost`: a mirror's host name must differ from that of every door, and that is the usual door here. */

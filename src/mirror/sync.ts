@@ -24,7 +24,6 @@ import { createGate } from '../io/gate.ts';
 import type { HeldCheckpoint, HeldLog } from './held-log.ts';
 import type { LogSource } from './log-source.ts';
 
-/** Bundles taken in at once: some thousands of entries. */
 const STEP_BUNDLES = 16;
 /** Requests to one source at the same time. */
 const PARALLEL = 8;
@@ -39,6 +38,8 @@ export type SyncDeps = {
    */
   readonly check: (entry: Entry) => void;
   readonly signal: AbortSignal;
+  /** Bundles taken in at once; by default some thousands of entries. */
+  readonly stepBundles?: number;
 };
 
 /**
@@ -73,13 +74,13 @@ async function checkHistory(seen: HeldCheckpoint, read: HashReader, log: HeldLog
 }
 
 async function readTail(seen: HeldCheckpoint, source: LogSource, read: HashReader, deps: SyncDeps): Promise<void> {
-  const { log, signal } = deps;
+  const { log, signal, stepBundles = STEP_BUNDLES } = deps;
   const { size } = seen.checkpoint;
   const from = log.head().size;
   if (from >= size) return checkHeldEnd(size, log);
   await log.aim(seen);
   const gate = createGate(PARALLEL);
-  const steps = syncSteps(from, size, STEP_BUNDLES);
+  const steps = syncSteps(from, size, stepBundles);
   for await (const { step, entries, leaves } of ahead(steps, (one) => readStep(one, source, read, gate))) {
     signal.throwIfAborted();
     const parsed = readEntries(entries, step.from, log.time());

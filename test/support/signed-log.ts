@@ -2,13 +2,15 @@ import { generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { TestContext } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import { concat, toBase64, utf8 } from '../../src/core/bytes.ts';
 import { formatCheckpoint } from '../../src/core/checkpoint.ts';
 import { type Entry, formatEntry } from '../../src/core/entry.ts';
 import { formatBundle } from '../../src/core/entry-bundle.ts';
-import { formatFeedEvent } from '../../src/core/event-stream.ts';
+import { checkpointEvent, formatFeedEvent } from '../../src/core/event-stream.ts';
 import { sha256Hex } from '../../src/core/hash.ts';
 import { formatKeysNoteText } from '../../src/core/keys-note.ts';
 import { leafHash, rootHash, type TreeHead } from '../../src/core/merkle.ts';
@@ -205,8 +207,8 @@ export async function serveLog(t: Pick<TestContext, 'after'>, log: SignedLog, po
     lie: (matches, lie) => void lies.unshift({ matches, lie }),
     beHonest: () => void lies.splice(0),
     publish: async (note) => {
-      const data = (note ?? served.shown ?? (await served.log.note())).replace(/\n$/, '');
-      for (const feed of feeds) feed.write(formatFeedEvent({ event: 'checkpoint', id: `${served.log.size}`, data }));
+      const told = note ?? served.shown ?? (await served.log.note());
+      for (const feed of feeds) feed.write(formatFeedEvent(checkpointEvent(served.log.size, told)));
     },
     feeds: (count) =>
       new Promise((resolve) => {
@@ -259,9 +261,5 @@ async function send(
   response.writeHead(status, isWhole ? { ...headers, 'content-length': String(body.length) } : headers);
   if (request.method === 'HEAD') return void response.end();
   if (isWhole) return void response.end(body);
-  for await (const piece of body) {
-    if (response.destroyed) return;
-    if (!response.write(piece)) await Promise.race([once(response, 'drain'), once(response, 'close')]);
-  }
-  response.end();
+  await pipeline(Readable.from(body), response);
 }
