@@ -4,7 +4,16 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { fromBase64, toHex, utf8 } from '../../src/core/bytes.ts';
 import { MalformedError, SignatureError } from '../../src/core/errors.ts';
-import { formatVkey, keyId, openNote, parseVkey, type Signer, signNote, splitNote } from '../../src/core/note.ts';
+import {
+  addSignatureLines,
+  formatVkey,
+  keyId,
+  openNote,
+  parseVkey,
+  type Signer,
+  signNote,
+  splitNote,
+} from '../../src/core/note.ts';
 import { mutated } from '../support/arbitrary.ts';
 import { exampleSigner, signerFromSeed } from '../support/example-keys.ts';
 import { protocolExample } from '../support/protocol-examples.ts';
@@ -172,4 +181,35 @@ test('nothing is signed that could not be opened', async () => {
   await assert.rejects(signNote('a\n', []), /at least one signer/);
   await assert.rejects(signNote('a\n', [{ ...ann, name: 'a b' }]), MalformedError);
   await assert.rejects(signNote('a\n', [{ ...ann, publicKey: bob.publicKey }]), /private key of example.com\/ann/);
+});
+
+test('signature lines are added beneath those that are there, one for each key', async () => {
+  const [one, two] = await Promise.all([ann, bob].map((signer) => signNote('a\n\nb\n', [signer])));
+  const lineOf = (note = '') => note.slice('a\n\nb\n\n'.length);
+  const both = addSignatureLines(one ?? '', [lineOf(two)]);
+  assert.equal(both, `${one}${lineOf(two)}`);
+  assert.deepEqual(openNote(both, [vkeyOf(ann), vkeyOf(bob)]).signedBy, [vkeyOf(ann), vkeyOf(bob)]);
+  assert.equal(addSignatureLines(both, [lineOf(two), lineOf(one), lineOf(one)]), both);
+  assert.equal(addSignatureLines(both, []), both);
+});
+
+test('a later line of a key takes the place of its earlier one', () => {
+  const line = (bytes: number[]) => `— example.com/ann ${Buffer.from([1, 2, 3, 4, ...bytes]).toString('base64')}\n`;
+  const note = `a\n\n${line([5])}${peter.signature}`;
+  assert.equal(addSignatureLines(note, [line([6]), line([7])]), `a\n\n${line([7])}${peter.signature}`);
+});
+
+test('what is no signature line is not added, and nothing to what is no note', () => {
+  const lines = ['', '\n', 'text\n', peter.signature.slice(0, -1), `\n${peter.signature}`, `${peter.signature}\n`];
+  for (const line of [...lines, `${peter.signature}${enoch.signature}`, `more text\n\n${peter.signature}`]) {
+    assert.throws(() => addSignatureLines(peterNote, [line]), MalformedError, JSON.stringify(line));
+  }
+  assert.throws(() => addSignatureLines(peter.text, [peter.signature]), MalformedError);
+});
+
+test('more lines than a note may have are not added', () => {
+  const line = (at: number) => `— example.com/ann ${Buffer.from([0, 0, 0, at, 1]).toString('base64')}\n`;
+  const lines = Array.from({ length: 100 }, (_, at) => line(at));
+  assert.equal(splitNote(addSignatureLines(peterNote, lines.slice(1))).signatures.length, 100);
+  assert.throws(() => addSignatureLines(peterNote, lines), /101 signatures, at most 100/);
 });
