@@ -28,19 +28,34 @@ function program(): Command {
   addHosts(root);
   addPackages(root);
   addLockfile(root);
-  root
-    .command('verify')
-    .description('check everything that is stored in a data directory')
-    .argument('<dir>', 'data directory of an origin, a mirror, or of `up`')
-    .action(async (dir: string) => {
-      process.exitCode = await (await import('./verify.ts')).runVerify(dir);
-    });
+  addVerify(root);
   root
     .command('rebuild')
     .description("make the tables of a stopped server's data directory anew from its log")
     .addOption(dataOption('data directory of an origin, a mirror, or of `up`'))
     .action(async ({ data }) => (await import('./rebuild.ts')).runRebuild(data));
   return root;
+}
+
+function addVerify(root: Command): void {
+  root
+    .command('verify')
+    .description('check a data directory, or from outside all that an origin or a mirror serves')
+    .argument('<dir-or-url>', 'data directory of an origin, a mirror, or of `up`; or a base URL')
+    .option('--key <VKEY>', 'URL: verifier key that its log or root key must be')
+    .addOption(
+      new Option('--cosigner <VKEY>', 'URL: key whose cosignature to check; can be repeated').argParser(collect),
+    )
+    .option('--origin <URL>', 'URL of a mirror: where to take what it does not hold')
+    .option('--tarballs <N>', 'URL: how many tarballs to fetch and hash (default: 20)')
+    .action(async (target: string, options: Record<string, unknown>) => {
+      const isUrl = /^https?:/i.test(target);
+      if (!isUrl && Object.keys(options).length > 0)
+        throw new UsageError('a data directory is verified without options');
+      process.exitCode = isUrl
+        ? await (await import('./verify-url.ts')).runVerifyUrl(target, options)
+        : await (await import('./verify.ts')).runVerify(target);
+    });
 }
 
 function addServer<Name extends CommandName>(

@@ -136,17 +136,23 @@ function edgeOf({ size, edge }: LogTree): TileRow[] {
 async function checkTile(reader: LogReader, made: TileRow, size: number, tally: Tally): Promise<void> {
   const { level, index, hashes } = made;
   const name = tilePath({ level, index, width: hashes.length / HASH_BYTES });
-  const stored = await reader.tile(level, index);
   tally.count('tile');
-  if (stored === null) return tally.wrong(name, 'it is missing');
-  if (stored.length < hashes.length) return tally.wrong(name, `only ${stored.length / HASH_BYTES} hashes are stored`);
-  const at = firstDifference(stored, hashes);
-  if (at !== null) return tally.wrong(name, `hash ${at} is not what the entries make it`);
-  // The edge moves when entries come while we read.
-  if (stored.length > hashes.length && (await reader.head()).size === size) {
-    tally.wrong(name, `${stored.length / HASH_BYTES} hashes are stored`);
-  }
+  await tally.attempt(name, async () => {
+    const stored = await reader.tile(level, index);
+    if (stored === null) throw new Error('it is missing');
+    mustBe(stored, hashes);
+    // The edge moves when entries come while we read.
+    if (stored.length > hashes.length && (await reader.head()).size === size) throw new Error(held(stored));
+  });
 }
+
+function mustBe(stored: Uint8Array, made: Uint8Array): void {
+  if (stored.length < made.length) throw new Error(`only ${held(stored)}`);
+  const at = firstDifference(stored, made);
+  if (at !== null) throw new Error(`hash ${at} is not what the entries make it`);
+}
+
+const held = ({ length }: Uint8Array): string => `${length / HASH_BYTES} hashes are stored`;
 
 function firstDifference(stored: Uint8Array, made: Uint8Array): number | null {
   for (let at = 0; at < made.length; at += HASH_BYTES) {

@@ -71,9 +71,11 @@ const pluralOf = (unit: string): string => (unit.endsWith('y') ? `${unit.slice(0
 export const problemsIn = ({ checks }: VerifyReport): number =>
   checks.reduce((sum, { problemCount }) => sum + problemCount, 0);
 
-/** The report as lines for people. */
-export function formatReport(report: VerifyReport): string[] {
-  const width = Math.max(...report.checks.map(({ name }) => name.length), 0);
+/**
+ * The report as lines for people.
+ * @param width of the column of names, for reports that are told part by part
+ */
+export function formatReport(report: VerifyReport, width = longestName(report)): string[] {
   return report.checks.flatMap((check) => [
     `  ${check.name.padEnd(width)}  ${check.counted}`,
     ...check.notes.map((note) => `  ${' '.repeat(width)}  note: ${note}`),
@@ -81,6 +83,8 @@ export function formatReport(report: VerifyReport): string[] {
     ...moreThan(check, width),
   ]);
 }
+
+const longestName = ({ checks }: VerifyReport): number => Math.max(...checks.map(({ name }) => name.length), 0);
 
 function moreThan({ problems, problemCount }: Check, width: number): string[] {
   const more = problemCount - problems.length;

@@ -34,7 +34,7 @@ const PUT_BLOBS = 400;
 const TIMEOUT_MS = 60_000;
 
 export function createHeadFetcher(deps: {
-  blobs: BlobStore;
+  blobs: Pick<BlobStore, 'has' | 'read' | 'putMany'>;
   client: HttpClient;
   /** Base URLs, in the order in which to try them. */
   sources: readonly string[];
