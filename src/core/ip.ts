@@ -80,12 +80,6 @@ export function parseCidr(text: string): Cidr {
   return { base, bits };
 }
 
-/** False for what is no address, too. */
-export function inCidr(address: string, { base, bits }: Cidr): boolean {
-  const parsed = parseAddress(address);
-  return parsed !== null && parsed.kind() === base.kind() && parsed.match(base, bits);
-}
-
 /** Null for anything but an address; IPv4 in four decimal parts only, since `0177.1` means different things to different readers. */
 function parseAddress(text: string): Address | null {
   const bare = unbracketed(text);

@@ -6,15 +6,7 @@ import { CLIENTS, clientOf } from '../../src/core/clients.ts';
 import { chooseDoor, makeDoor, parseBaseUrl, parseDoorFlag, requestHostname } from '../../src/core/door.ts';
 import { UsageError } from '../../src/core/errors.ts';
 import { negotiateEncoding, planRead, wantsAbbreviated } from '../../src/core/http-semantics.ts';
-import {
-  inCidr,
-  isLoopback,
-  isLoopbackHostname,
-  isPrivate,
-  networkOf,
-  parseCidr,
-  UNKNOWN_NETWORK,
-} from '../../src/core/ip.ts';
+import { isLoopback, isLoopbackHostname, isPrivate, networkOf, parseCidr, UNKNOWN_NETWORK } from '../../src/core/ip.ts';
 import { type NpmRequest, parseNpmRequest, versionFromFile } from '../../src/core/npm-path.ts';
 import { isValidName, isValidVersion, namePattern, scopeOf, unscoped } from '../../src/core/package-name.ts';
 import { protocolExchanges } from '../support/protocol-exchanges.ts';
@@ -81,7 +73,7 @@ function readAddress(bytes: Uint8Array): void {
   const network = networkOf(address);
   assert.ok(isLoopbackHostname(address) || !isLoopback(address) || address.includes('['));
   assert.ok(!isLoopback(address) || isPrivate(address));
-  if (network !== UNKNOWN_NETWORK) assert.ok(inCidr(address, parseCidr(network)));
+  if (network !== UNKNOWN_NETWORK) parseCidr(network);
 }
 
 function readSetting(bytes: Uint8Array): void {
@@ -201,7 +193,7 @@ export const HTTP_TARGETS: readonly Target[] = [
     valid: anyOf('10.0.0.0/8', '2001:db8::/32', '192.0.2.1', '::1', '0.0.0.0/0', '::/0'),
     read: (bytes) => {
       const cidr = parseCidr(latin1(bytes));
-      assert.ok(inCidr(cidr.base.toString(), cidr));
+      assert.deepEqual(parseCidr(`${cidr.base}/${cidr.bits}`), cidr);
     },
     tokens: ['/0', '/33', '/129', '/08', '::ffff:', '%eth0', '%1/64'],
   },

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { utimesSync } from 'node:fs';
 import { type TestContext, test } from 'node:test';
 import { StorageFullError } from '../../src/core/errors.ts';
@@ -7,6 +6,7 @@ import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { blobPath } from '../../src/io/blob-path.ts';
 import type { BlobEvent, BlobId, CacheBlobStore } from '../../src/io/blob-store.ts';
 import { openFileBlobStore } from '../../src/io/file-blob-store.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { until } from '../support/until.ts';
 import { blobOf, bytesOf, collect, stream } from './blob-store-contract.ts';
@@ -129,22 +129,16 @@ test('what was put for somebody waits for its reader, if that comes soon', async
   assert.deepEqual(await held(store, some.slice(0, 5)), [false, false, false, false, true]);
 });
 
-const disk = tempFolder();
-
 test('a full disk is a reason to make room once, then to refuse; reading goes on', async (t) => {
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk], { encoding: 'utf8' });
-  if (mounted.status !== 0) return t.skip(`no small disk can be mounted here: ${mounted.stderr ?? mounted.error}`);
-  try {
-    const { store, events } = await open(t, 1e12, disk);
-    const blobs = Array.from({ length: 5 }, (_, seed) => bytesOf(3_000_000, seed + 1));
-    for (const bytes of blobs) await put(store, bytes);
-    assert.equal(await store.has(idOf(blobs[4] as Uint8Array)), true);
-    assert.ok(events.some(({ kind }) => kind === 'evicted'));
-    await assert.rejects(put(store, bytesOf(9_000_000, 7)), StorageFullError);
-    await put(store, some[0] as Uint8Array);
-    assert.deepEqual(await store.read(idOf(some[0] as Uint8Array)), some[0]);
-    await store.close();
-  } finally {
-    spawnSync('umount', ['-l', disk]);
-  }
+  const disk = await mountSmallDisk(t, 8);
+  if (typeof disk === 'string') return t.skip(`no small disk can be mounted here: ${disk}`);
+  const { store, events } = await open(t, 1e12, disk.folder);
+  const blobs = Array.from({ length: 5 }, (_, seed) => bytesOf(3_000_000, seed + 1));
+  for (const bytes of blobs) await put(store, bytes);
+  assert.equal(await store.has(idOf(blobs[4] as Uint8Array)), true);
+  assert.ok(events.some(({ kind }) => kind === 'evicted'));
+  await assert.rejects(put(store, bytesOf(9_000_000, 7)), StorageFullError);
+  await put(store, some[0] as Uint8Array);
+  assert.deepEqual(await store.read(idOf(some[0] as Uint8Array)), some[0]);
+  await store.close();
 });

@@ -1,8 +1,8 @@
 // A mirror in trouble: whatever it lacks, a client that was sent to it gets its tarball, from it or from its door.
 import assert from 'node:assert/strict';
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync, statfsSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { it, type TestContext } from 'node:test';
@@ -11,6 +11,7 @@ import { CHUNK_BYTES } from '../../src/core/limits.ts';
 import { blobPath } from '../../src/io/blob-path.ts';
 import { startBlobSource } from '../support/blob-source.ts';
 import { type HostsOrigin, startHostsOrigin } from '../support/hosts-origin.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { markedUrl, randomBlob, startMember } from '../support/test-mirror.ts';
 import { until } from '../support/until.ts';
@@ -107,14 +108,11 @@ it('rot that is found by reading through is fetched again at once', async (t) =>
   });
 });
 
-const disk = tempFolder();
-
 it('a full disk: sent back before the first byte, and brought to the end behind it', async (t) => {
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk], { encoding: 'utf8' });
-  if (mounted.status !== 0) return t.skip(`no small disk can be mounted here: ${mounted.stderr ?? mounted.error}`);
-  t.after(() => spawnSync('umount', ['-l', disk]));
+  const disk = await mountSmallDisk(t, 8);
+  if (typeof disk === 'string') return t.skip(`no small disk can be mounted here: ${disk}`);
   const origin = await startHostsOrigin(t);
-  const mirror = await startMember(t, origin, { data: disk });
+  const mirror = await startMember(t, origin, { data: disk.folder });
   const held = randomBlob(10_000);
   const kept = origin.addTarball(held);
   await bytesOf(await fetch(url(origin, mirror, kept)));
@@ -128,7 +126,7 @@ it('a full disk: sent back before the first byte, and brought to the end behind 
   assert.equal(filled.length, unmeasuredBytes.length);
   assert.notEqual(sha512Hex(filled), unmeasured);
 
-  fill(join(disk, 'ballast'));
+  await disk.fill();
   const missing = origin.addTarball(randomBlob(20_000));
   const answer = await fetch(url(origin, mirror, missing), { redirect: 'manual' });
   assert.equal(answer.status, 302);
@@ -136,15 +134,3 @@ it('a full disk: sent back before the first byte, and brought to the end behind 
   assert.deepEqual(await bytesOf(await fetch(`${mirror.url}/-/federation/blob/sha512/${kept}`)), held);
   await mirror.close();
 });
-
-/** In ever smaller portions, to the last page. */
-function fill(path: string): void {
-  for (let length = 1 << 20; length >= 512; ) {
-    try {
-      writeFileSync(path, new Uint8Array(length), { flag: 'a' });
-    } catch {
-      length /= 2;
-    }
-  }
-  assert.equal(statfsSync(disk).bavail, 0);
-}
