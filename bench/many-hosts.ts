@@ -28,7 +28,7 @@ const logger = createLogger({ role: 'origin', level: 'warn' });
 const metrics = createMetrics('origin');
 const client = createHttpClient({ userAgent: 'benchmark', allowPrivate: true });
 const upstream = createUpstream({ registry: registryUrl, tarballOrigins: [], client, via: newVia() });
-const common = { dir, stores, upstream, logger, metrics, now: Date.now };
+const common = { dir, stores, keys, upstream, logger, metrics, now: Date.now };
 const registry = await openRegistry({ ...common, freshnessMs: 86_400_000, neverAsk: [] });
 
 const views = madeHosts(1000);

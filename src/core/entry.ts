@@ -3,7 +3,8 @@
  * bytes, and {@link parseEntry} and {@link formatEntry} are inverse.
  */
 
-import { utf8 } from './bytes.ts';
+import { fromBase64, utf8 } from './bytes.ts';
+import { ED25519_SIGNATURE_BYTES } from './ed25519.ts';
 import { MalformedError, quote } from './errors.ts';
 import {
   base64Field,
@@ -102,7 +103,30 @@ export type HostAdmit = Timed & {
 /** A host is no longer one of ours. */
 export type HostEvict = Timed & { readonly kind: 'host-evict'; readonly host: string; readonly reason: string };
 
-export type Entry = Learned | LearnedVersion | Measured | Withdraw | Repin | UpstreamKey | HostAdmit | HostEvict;
+/** The log's key is another one from here on: it signs every checkpoint that covers this entry (core/log-key.ts). */
+export type LogKey = Timed & {
+  readonly kind: 'log-key';
+  /** Vkeys; their name is the log's. */
+  readonly previous: string;
+  readonly key: string;
+  /** Base64 of the root key's signature. */
+  readonly signature: string;
+};
+
+/** Ends every checkpoint that is published. */
+export type Commit = Timed & { readonly kind: 'commit' };
+
+export type Entry =
+  | Learned
+  | LearnedVersion
+  | Measured
+  | Withdraw
+  | Repin
+  | UpstreamKey
+  | HostAdmit
+  | HostEvict
+  | LogKey
+  | Commit;
 export type EntryKind = Entry['kind'];
 type FieldsOfKind<K extends EntryKind> = Fields<Omit<Extract<Entry, { kind: K }>, 'kind'>>;
 
@@ -124,7 +148,29 @@ const identityKey: Field<string> = textField(
   (text) => parseVkey(text).name === `host/${hostIdOf(parseVkey(text).publicKey)}`,
 );
 
-/** The format: for each kind its lines, in order. */
+const vkey: Field<string> = textField('a vkey', (text) => parseVkey(text).name !== '');
+
+const signature: Field<string> = textField(
+  `base64 of ${ED25519_SIGNATURE_BYTES} bytes`,
+  (text) => fromBase64(text).length === ED25519_SIGNATURE_BYTES,
+);
+
+/** First line of each kind. `commit/0` carries nothing; a later version will carry the map's root. */
+const FORMATS: { readonly [K in EntryKind]: string } = {
+  learned: 'learned/1',
+  'learned-version': 'learned-version/1',
+  measured: 'measured/1',
+  withdraw: 'withdraw/1',
+  repin: 'repin/1',
+  'upstream-key': 'upstream-key/1',
+  'host-admit': 'host-admit/1',
+  'host-evict': 'host-evict/1',
+  'log-key': 'log-key/1',
+  commit: 'commit/0',
+};
+const KINDS = new Map(Object.entries(FORMATS).map(([kind, format]) => [format, kind as EntryKind]));
+
+/** For each kind its lines, in order. */
 const FIELDS: { readonly [K in EntryKind]: FieldsOfKind<K> } = {
   learned: { time, name: nameField, head: sha256Field },
   'learned-version': { time, name: nameField, version: versionField, entry: sha256Field },
@@ -149,6 +195,8 @@ const FIELDS: { readonly [K in EntryKind]: FieldsOfKind<K> } = {
   },
   'host-admit': { time, host, url: serverUrlField, key: identityKey },
   'host-evict': { time, host, reason: reasonField },
+  'log-key': { time, previous: vkey, key: vkey, signature },
+  commit: { time },
 };
 
 /**
@@ -156,7 +204,7 @@ const FIELDS: { readonly [K in EntryKind]: FieldsOfKind<K> } = {
  * @throws MalformedError if a value has no canonical form or contradicts another one
  */
 export function formatEntry(entry: Entry): Uint8Array {
-  const format = `${entry.kind}/1`;
+  const format = FORMATS[entry.kind];
   checkAgreement(format, entry);
   const bytes = utf8(`${format}\n${showFields(format, FIELDS[entry.kind] as Fields<Entry>, entry)}`);
   if (bytes.length <= ENTRY_BYTES_MAX) return bytes;
@@ -185,10 +233,9 @@ export function entrySortKey(entry: Entry): string {
 }
 
 function kindOf(line: string): EntryKind {
-  const kind = line.endsWith('/1') ? line.slice(0, -2) : '';
-  if (Object.hasOwn(FIELDS, kind)) return kind as EntryKind;
-  const known = Object.keys(FIELDS).map((name) => `${name}/1`);
-  const reason = `${quote(line)} is no kind of entry that this version knows (${known.join(', ')})`;
+  const kind = KINDS.get(line);
+  if (kind !== undefined) return kind;
+  const reason = `${quote(line)} is no kind of entry that this version knows (${[...KINDS.keys()].join(', ')})`;
   throw new MalformedError('journal entry', reason, { line: 1 });
 }
 
@@ -200,4 +247,9 @@ function checkAgreement(format: string, entry: Entry): void {
   if (entry.kind === 'host-admit' && parseVkey(entry.key).name !== `host/${entry.host}`) {
     throw new MalformedError(format, `the key is not the one of host ${entry.host}`, { line: 5 });
   }
+  if (entry.kind === 'log-key' && (logOf(entry.key) !== logOf(entry.previous) || entry.key === entry.previous)) {
+    throw new MalformedError(format, 'the key is not another one of the same log', { line: 4 });
+  }
 }
+
+const logOf = (key: string): string => parseVkey(key).name;

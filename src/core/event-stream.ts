@@ -18,6 +18,11 @@ export function formatFeedEvent({ event, id, data }: FeedEvent): Uint8Array {
   return utf8(`${lines.join('\n')}\n\n`);
 }
 
+/** A checkpoint was published: the data are the note. Its size is the id, so that a reader resumes from it. */
+export function checkpointEvent(size: number, note: string): FeedEvent {
+  return { event: 'checkpoint', id: `${size}`, data: note };
+}
+
 /** A comment: shows that the connection is alive and says nothing. */
 export function formatFeedPing(): Uint8Array {
   return utf8(': ping\n\n');

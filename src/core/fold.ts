@@ -111,6 +111,12 @@ export async function foldEntry(entry: Entry, reader: FoldReader): Promise<Chang
       const row = await reader.get('host', entry.host);
       return row ? [change('host', entry.host, { ...row, evicted: entry.reason })] : [];
     }
+    case 'log-key': {
+      const { previous, time: since, signature } = entry;
+      return [change('log-key', entry.key, { previous, since, signature })];
+    }
+    case 'commit':
+      return [];
   }
 }
 

@@ -32,6 +32,8 @@ export const CACHE = {
   /** For a body that may yet turn out wrong: whoever checks it may keep it, nobody for others. */
   byHashUnfinished: 'private, max-age=31536000, immutable',
   byNameUnfinished: 'private, max-age=300',
+  /** Seconds, as C2SP tlog-tiles has it: the next one may be published right away. */
+  checkpoint: 'public, max-age=1',
   noStore: 'no-store',
 } as const;
 

@@ -10,11 +10,13 @@ import { formatApplyAnswer, parseApplication, parseHeartbeat, parseHostKey } fro
 import { TokenBuckets } from '../core/token-bucket.ts';
 import { checkedHex, contentAnswer, contentPath } from '../door/content.ts';
 import type { Forms } from '../door/forms.ts';
+import { isLogPath, type LogAnswers } from '../door/log-answers.ts';
 import { blobAnswer, type ReadableBlob } from '../io/blob-answer.ts';
 import type { BlobId, BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Metrics } from '../io/metrics.ts';
+import type { Gossip } from './gossip.ts';
 import type { Hosts } from './hosts.ts';
 
 export type FederationRoutesDeps = {
@@ -34,6 +36,9 @@ export type FederationRoutesDeps = {
   readonly spend: (network: string, bytes: number) => boolean;
   /** A client of this network came back from the host: not to be sent there again for a while. */
   readonly avoid: (network: string, hostId: string) => void;
+  /** Checkpoint, tiles and entries. */
+  readonly logAnswers: LogAnswers;
+  readonly gossip: Gossip;
   readonly metrics: Metrics;
   /** Unix ms. */
   readonly now: () => number;
@@ -64,7 +69,7 @@ export function createFederationRoutes(deps: FederationRoutesDeps): FederationRo
     if (method !== route.method) {
       return problemAnswer(405, 'method-not-allowed', `use ${route.method} here`, { allow: route.method });
     }
-    return route.answer(request);
+    return deps.gossip(request, await route.answer(request));
   };
 }
 
@@ -76,6 +81,7 @@ function contentRoute(deps: FederationRoutesDeps, path: readonly string[], query
   if (kind === 'measured' && path.length === 2) {
     return { method: 'GET', answer: (request) => measuredAnswer(deps, request, second) };
   }
+  if (isLogPath(path)) return { method: 'GET', answer: (request) => deps.logAnswers(request, path) };
   const content = contentPath(path);
   return content ? { method: 'GET', answer: (request) => contentAnswer(request, content, deps) } : undefined;
 }
@@ -138,8 +144,13 @@ function feedAnswer(hosts: Hosts, guard: Guard, request: Incoming): Answer {
   const headers = { 'content-type': 'text/event-stream', 'cache-control': CACHE.noStore };
   if (request.method === 'HEAD') return { status: 200, headers, body: null };
   const hostId = guard.hostOf(request, null, (id) => hosts.publicKeyOf(id));
-  const { feed, closed } = hosts.openFeed(hostId);
+  const { feed, closed } = hosts.openFeed(hostId, lastEventId(request));
   return { status: 200, headers, body: feed.body, onClose: closed };
+}
+
+function lastEventId({ headers }: Incoming): string | null {
+  const value = headers['last-event-id'];
+  return typeof value === 'string' ? value : null;
 }
 
 /** Signed by the very key that applies: whoever has the key is the host. */

@@ -10,7 +10,7 @@ import { evictionOf, type HostRows, isInLog, type Standing, standingOf } from '.
 import { type ApplicationRow, type Change, change } from '../core/tables.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { Serial } from '../io/serial.ts';
-import type { Journal } from './journal.ts';
+import type { Log } from './log.ts';
 
 export type HostRegister = {
   get(hostId: string): HostRows | null;
@@ -32,7 +32,7 @@ export type HostRegister = {
 
 export type HostRegisterDeps = {
   readonly store: MetadataStore;
-  readonly journal: Pick<Journal, 'append'>;
+  readonly log: Pick<Log, 'append'>;
   /** Host names of the configured doors. */
   readonly doorHostnames: () => readonly string[];
   readonly allowPrivate: boolean;
@@ -101,7 +101,7 @@ class Register implements HostRegister {
   }
 
   /**
-   * Order: proof of the URL, journal, local row. The local row is the commit point of the host's return into the rotation;
+   * Order: proof of the URL, log, local row. The local row is the commit point of the host's return into the rotation;
    * a crash between journal and row leaves a host that the log lists and nobody is sent to, until it is approved again.
    */
   async approve(hostId: string): Promise<void> {
@@ -116,7 +116,7 @@ class Register implements HostRegister {
       const { url, key } = rows.application;
       const inLog = isInLog(rows) && rows.admitted?.url === url && rows.admitted.key === key;
       if (!rows.application.private && !inLog) {
-        await this.#deps.journal.append([{ kind: 'host-admit', host: hostId, url, key }]);
+        await this.#deps.log.append([{ kind: 'host-admit', host: hostId, url, key }]);
       }
       const approved = change('application', hostId, { ...rows.application, approved: true });
       await this.#write(hostId, [approved, change('suspension', hostId, null)]);
@@ -140,7 +140,7 @@ class Register implements HostRegister {
     return this.#serial.run(async () => {
       const rows = await this.#fresh(hostId);
       const line = asReason(reason);
-      if (isInLog(rows)) await this.#deps.journal.append([{ kind: 'host-evict', host: hostId, reason: line }]);
+      if (isInLog(rows)) await this.#deps.log.append([{ kind: 'host-evict', host: hostId, reason: line }]);
       const row = { ...rows.application, approved: false, evicted: line };
       await this.#write(hostId, [change('application', hostId, row)]);
     });

@@ -4,6 +4,7 @@
  */
 import { type Door, hostnameOf } from '../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../core/errors.ts';
+import { checkpointEvent, type FeedEvent } from '../core/event-stream.ts';
 import { type Health, healthAfter, newHealth, type ProbeResult } from '../core/health.ts';
 import { listedDoors } from '../core/hosts-list.ts';
 import { type Application, type ApplyAnswer, type Heartbeat, parseHostKey } from '../core/membership.ts';
@@ -20,14 +21,14 @@ import { createHostListPublisher, type HostListPublisher, type PublishedList } f
 import { createMarkMaker, type MarkMaker } from './host-marks.ts';
 import { type HostRegister, openHostRegister } from './host-register.ts';
 import { countStates, type HostListing, type HostSigns, listingOf, viewOf } from './host-views.ts';
-import type { Journal } from './journal.ts';
+import type { Log } from './log.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
 import { proveHost } from './prove-host.ts';
 
 export type HostsDeps = {
   readonly store: MetadataStore;
-  readonly journal: Pick<Journal, 'append'>;
+  readonly log: Pick<Log, 'append' | 'checkpoint' | 'subscribe'>;
   readonly keys: OriginKeys;
   /** Configured doors, whose host names are closed to hosts, and the bound port, which counts from `start` on. */
   readonly doors: () => { readonly doors: readonly Door[]; readonly port: number };
@@ -65,8 +66,9 @@ export type Hosts = {
   /**
    * Opens the change feed; a host's feed is its presence. `closed` is to be called when its connection is gone.
    * @param hostId whose signature was checked, or null for anyone
+   * @param lastEventId of the event that the reader saw last: it is not told that again
    */
-  openFeed(hostId: string | null): { feed: Feed; closed: () => void };
+  openFeed(hostId: string | null, lastEventId?: string | null): { feed: Feed; closed: () => void };
   /** Null until `start`. */
   publishedList(): PublishedList | null;
   /** A client came back from this host: look at it now. Resolves when that is done; never rejects. */
@@ -98,6 +100,7 @@ class OriginHosts implements Hosts {
   readonly #marks: MarkMaker;
   #register!: HostRegister;
   #publisher!: HostListPublisher;
+  #unsubscribe = (): void => undefined;
   #started = false;
   #views: { readonly hosts: readonly HostView[]; readonly untilMs: number } | null = null;
 
@@ -122,11 +125,11 @@ class OriginHosts implements Hosts {
   }
 
   async open(): Promise<void> {
-    const { store, journal, keys, client, doors, allowPrivate } = this.#deps;
+    const { store, log, keys, client, doors, allowPrivate } = this.#deps;
     const { logName, hosts: hostsKey } = keys;
     this.#register = await openHostRegister({
       store,
-      journal,
+      log,
       doorHostnames: () => doors().doors.map(({ url }) => hostnameOf(url)),
       allowPrivate,
       prove: (application) => proveHost(client, application, logName),
@@ -141,11 +144,15 @@ class OriginHosts implements Hosts {
 
   async start(): Promise<void> {
     this.#started = true;
+    this.#unsubscribe = this.#deps.log.subscribe(({ checkpoint: { size }, note }) =>
+      this.#feeds.broadcast(checkpointEvent(size, note)),
+    );
     await this.#publish();
     this.#prober.start();
   }
 
   async close(): Promise<void> {
+    this.#unsubscribe();
     await this.#prober.close();
     this.#feeds.close();
     await this.#publishing.idle();
@@ -213,11 +220,10 @@ class OriginHosts implements Hosts {
     this.#presence.heartbeat(hostId);
   }
 
-  openFeed(hostId: string | null): { feed: Feed; closed: () => void } {
+  openFeed(hostId: string | null, lastEventId: string | null = null): { feed: Feed; closed: () => void } {
     if (hostId !== null) this.#approved(hostId);
-    const serial = this.#publisher.current()?.list.serial;
-    const greeting = serial === undefined ? [] : [{ event: 'hosts', id: null, data: `${serial}` }];
-    const feed = this.#feeds.open(hostId === null, greeting);
+    const news = this.#news().filter(({ id }) => id === null || id !== lastEventId);
+    const feed = this.#feeds.open(hostId === null, news);
     return { feed, closed: hostId === null ? () => undefined : this.#presence.arrive(hostId, feed.end) };
   }
 
@@ -227,6 +233,16 @@ class OriginHosts implements Hosts {
 
   strike(hostId: string): Promise<void> {
     return this.#prober.probeNow(hostId);
+  }
+
+  /** What a reader has to know at first. */
+  #news(): FeedEvent[] {
+    const serial = this.#publisher.current()?.list.serial;
+    const published = this.#deps.log.checkpoint();
+    return [
+      ...(serial === undefined ? [] : [{ event: 'hosts', id: null, data: `${serial}` }]),
+      ...(published ? [checkpointEvent(published.checkpoint.size, published.note)] : []),
+    ];
   }
 
   #approved(hostId: string): HostRows {

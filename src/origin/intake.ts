@@ -35,7 +35,7 @@ import {
   withdrawalsOf,
   withdrawnIncident,
 } from './intake-entries.ts';
-import type { Journal, NewEntry } from './journal.ts';
+import type { Log, NewEntry } from './log.ts';
 import { putBlobs, restoreBlobs } from './package-blobs.ts';
 import { listedCount, type PackageIndex, type PackageView } from './package-index.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
@@ -73,7 +73,7 @@ const TAKING_MAX = 4;
 export function createIntake(deps: {
   metadata: MetadataStore;
   blobs: BlobStore;
-  journal: Journal;
+  log: Log;
   index: PackageIndex;
   upstream: Upstream;
   keys: UpstreamKeys;
@@ -85,7 +85,7 @@ export function createIntake(deps: {
   secondLookMs: number;
   step?: (name: 'intake:blobs-stored' | 'intake:journaled') => void;
 }): Intake {
-  const { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals } = deps;
+  const { metadata, blobs, log, index, upstream, keys, freshness, incidents, withdrawals } = deps;
   const taking = createGate(TAKING_MAX);
   const rooms = createBodyRooms(PACKUMENT_ROOMS);
   const judging = new SerialByKey();
@@ -104,7 +104,7 @@ export function createIntake(deps: {
   async function commit(fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
     await putBlobs(blobs, fresh);
     deps.step?.('intake:blobs-stored');
-    await journal.append(entries);
+    await log.append(entries);
     deps.step?.('intake:journaled');
     await keys.remember();
   }

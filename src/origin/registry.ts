@@ -1,15 +1,20 @@
 /** The registry behind an origin's doors: index, learning, forms and tarballs over its stores and its upstream. */
-
+import { join } from 'node:path';
+import { toHex } from '../core/bytes.ts';
 import { createForms, type Forms } from '../door/forms.ts';
+import { type Bell, createBell } from '../io/bell.ts';
+import { createEvidenceFolder } from '../io/evidence-folder.ts';
+import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { formsFolder, type OriginStores } from '../io/stores.ts';
 import type { Upstream } from '../io/upstream.ts';
+import { type ForkGuard, openForkGuard } from './fork-guard.ts';
 import { createFreshness } from './freshness.ts';
 import { createIncidents } from './incidents.ts';
 import { createIntake } from './intake.ts';
-import { type Journal, openJournal } from './journal.ts';
 import { createLearner, type Learner } from './learner.ts';
+import { CHECKPOINT_INTERVAL_MS, type Log, type LogDeps, mendLog, openLog } from './log.ts';
 import { createPackageAdmin, type PackageAdmin } from './package-admin.ts';
 import { createPackageIndex, type PackageIndex } from './package-index.ts';
 import { createTarballs, type Tarballs } from './tarballs.ts';
@@ -17,7 +22,10 @@ import { openUpstreamKeys } from './upstream-keys.ts';
 import { openWithdrawals } from './withdrawals.ts';
 
 export type Registry = {
-  readonly journal: Journal;
+  readonly log: Log;
+  readonly guard: ForkGuard;
+  /** Rings when the rows of packages have changed. */
+  readonly changed: Bell;
   readonly index: PackageIndex;
   readonly learner: Learner;
   readonly forms: Forms;
@@ -33,6 +41,7 @@ export type Step =
   | 'intake:blobs-stored'
   | 'intake:journaled'
   | 'journal:appended'
+  | 'log:signed'
   | 'journal:folded'
   | 'tarball:stored'
   | 'tarball:chunks-stored'
@@ -41,6 +50,7 @@ export type Step =
 export type RegistryDeps = {
   readonly dir: string;
   readonly stores: OriginStores;
+  readonly keys: Pick<OriginKeys, 'log' | 'logName'>;
   readonly upstream: Upstream;
   readonly freshnessMs: number;
   readonly neverAsk: readonly string[];
@@ -62,6 +72,8 @@ export type RegistryTimes = {
   readonly tarballPatienceMs: number;
   /** Pause before the second look at a package that is gone. */
   readonly secondLookMs: number;
+  /** Between two checkpoints under load. */
+  readonly checkpointIntervalMs: number;
 };
 
 export const REGISTRY_TIMES: RegistryTimes = {
@@ -69,6 +81,7 @@ export const REGISTRY_TIMES: RegistryTimes = {
   packumentPatienceMs: 10_000,
   tarballPatienceMs: 1_000,
   secondLookMs: 2_000,
+  checkpointIntervalMs: CHECKPOINT_INTERVAL_MS,
 };
 
 /** Opens the registry; what a crash left half done in the tables is mended first. */
@@ -77,14 +90,20 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const { metadata, blobs } = stores;
   const step = deps.step ?? (() => undefined);
   const times = { ...REGISTRY_TIMES, ...deps.times };
+  const { checkpointIntervalMs } = times;
   const index = createPackageIndex({ metadata, blobs });
-  const journal = await openJournal({ metadata, blobs, now, changed: index.forget, step });
+  const changed = createBell();
+  const noteChange = (name: string) => {
+    index.forget(name);
+    changed.ring();
+  };
+  const { log, guard } = await openGuardedLog(deps, { changed: noteChange, step, checkpointIntervalMs });
   const counter = metrics.counter('incidents_total', 'Incidents seen for the first time, by kind', ['kind']);
   const incidents = createIncidents({ metadata, logger, now, count: (kind) => counter.inc({ kind }) });
-  const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
+  const keys = await openUpstreamKeys({ metadata, log, upstream, incidents, now });
   const withdrawals = await openWithdrawals({ metadata, incidents, now });
   const freshness = createFreshness({ metadata, freshnessMs, now });
-  const common = { metadata, blobs, journal, upstream, incidents, step };
+  const common = { metadata, blobs, log, upstream, incidents, step };
   const intake = createIntake({
     ...common,
     index,
@@ -107,11 +126,40 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
   const forms = createForms({ folder: formsFolder(deps.dir), blobs, note });
   const tarballs = createTarballs({ ...common, store: stores.tarballs, random: Math.random });
-  metrics.gauge('journal_entries', 'Entries in the journal', [], (gauge) => gauge.set(journal.size()));
+  showLog(metrics, log, guard);
   metrics.gauge('upstream_flights', 'Packages being asked for', [], (gauge) => gauge.set(learner.flights()));
   const idle = async () => {
     await Promise.all([tarballs.idle(), learner.idle()]);
-    await Promise.all([forms.idle(), journal.idle()]);
+    await Promise.all([forms.idle(), log.idle()]);
   };
-  return { journal, index, learner, forms, tarballs, packages, idle };
+  return { log, guard, changed, index, learner, forms, tarballs, packages, idle };
+}
+
+/** Before anything is signed, what is kept as evidence against this very log is judged by what the log holds. */
+async function openGuardedLog(
+  { dir, stores, keys, logger, now }: RegistryDeps,
+  options: Pick<LogDeps, 'changed' | 'step' | 'checkpointIntervalMs'>,
+): Promise<Pick<Registry, 'log' | 'guard'>> {
+  const { metadata, blobs } = stores;
+  await mendLog({ metadata, blobs });
+  const replaced = await metadata.scan('log-key', '');
+  const vkeys = [...new Set([keys.log.vkey, ...replaced.flatMap(({ key, row }) => [key, row.previous])])];
+  const evidence = createEvidenceFolder(join(dir, 'evidence'));
+  const guard = await openForkGuard({ metadata, vkeys, logName: keys.logName, evidence, logger });
+  return { guard, log: await openLog({ metadata, blobs, logKey: keys.log, now, guard, ...options }) };
+}
+
+function showLog(metrics: Metrics, log: Log, guard: ForkGuard): void {
+  metrics.gauge('journal_entries', 'Entries in the journal', [], (gauge) => gauge.set(log.size()));
+  metrics.gauge('log_checkpoint', 'Size of the newest checkpoint, by its root hash', ['root'], (gauge) => {
+    gauge.reset();
+    const published = log.checkpoint();
+    if (published) gauge.set({ root: toHex(published.checkpoint.root) }, published.checkpoint.size);
+  });
+  metrics.gauge(
+    'log_halted',
+    '1 when nothing is appended because the log key has signed another history',
+    [],
+    (gauge) => gauge.set(guard.halted() === null ? 0 : 1),
+  );
 }

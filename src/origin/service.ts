@@ -3,10 +3,12 @@
  * that serve tarballs for it, and answers clients at its doors.
  */
 import { setTimeout } from 'node:timers/promises';
+import { toHex } from '../core/bytes.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
 import type { OriginSettings } from '../core/role-config.ts';
 import type { SelectHost } from '../core/selection.ts';
+import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
 import { createBlobTally } from '../io/blob-tally.ts';
 import { openDataDir } from '../io/data-dir.ts';
@@ -20,9 +22,15 @@ import { type OriginStores, openOriginStores } from '../io/stores.ts';
 import { createUpstream, type Upstream } from '../io/upstream.ts';
 import { verifyStores } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
+import { createChangeDocs } from './change-docs.ts';
+import { createChangedPackages } from './changed-packages.ts';
+import { createChanges } from './changes.ts';
 import { createFederationRoutes } from './federation-routes.ts';
+import type { ForkGuard } from './fork-guard.ts';
+import { createGossip } from './gossip.ts';
 import { createHome } from './home.ts';
 import { createHosts, type Hosts } from './hosts.ts';
+import type { Log } from './log.ts';
 import { createNpmHandler } from './npm-routes.ts';
 import { createPassthrough } from './passthrough.ts';
 import { openRegistry, type Registry, type RegistryTimes, type Step } from './registry.ts';
@@ -140,7 +148,7 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const { freshnessMs, neverAsk, upstreamTarballs: tarballOrigins } = config;
   const { tarballIdleMs } = times;
   const upstream = createUpstream({ registry: registryUrl, tarballOrigins, client, via, tarballIdleMs });
-  const common = { dir, stores, upstream, logger, metrics, now };
+  const common = { dir, stores, keys, upstream, logger, metrics, now };
   const registry = await openRegistry({ ...common, freshnessMs, neverAsk, times, step });
   idle = registry.idle;
   // What has rotted is gone until it is asked for again, and then fetched.
@@ -165,7 +173,7 @@ async function serve(
   cleanups.push(() => hostClient.close());
   const hosts = await createHosts({
     store: stores.metadata,
-    journal: registry.journal,
+    log: registry.log,
     keys,
     doors,
     allowPrivate: config.allowPrivate,
@@ -198,9 +206,16 @@ async function serve(
     measured: (sha512) => registry.tarballs.measured(sha512),
     spend: (network, bytes) => repeats.spend(network, bytes, now()),
     avoid: (network, hostId) => repeats.avoid(network, hostId, now()),
+    logAnswers: createLogAnswers({
+      metadata: stores.metadata,
+      checkpoint: () => registry.log.checkpoint()?.note ?? null,
+    }),
+    gossip: createGossip({ ...registry, logger }),
     metrics,
     now,
   });
+  const { changed, index, forms } = registry;
+  const changedPackages = createChangedPackages(stores.metadata);
   const server = createHttpServer({
     role: 'origin',
     logger,
@@ -216,12 +231,15 @@ async function serve(
       passthrough: createPassthrough({ upstream, timeoutMs: passTimeoutMs, now }),
       federation: (incoming, path, query, door) =>
         path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
-      home: createHome({ hosts, journal: registry.journal, version: deps.version }),
+      changes: createChanges({ packages: changedPackages, docs: createChangeDocs({ index, forms }), bell: changed }),
+      home: createHome({ hosts, packages: changedPackages, version: deps.version }),
       healthz: async () => health(registry, hosts, stores.failure()),
       metrics: () => metricsAnswer(metrics),
     }),
   });
   cleanups.push(() => server.close());
+  // Before the server, which would wait for the feeds to end.
+  cleanups.push(async () => changed.close());
   port = await server.listen(config.host, config.port);
   await refuseOurselves(upstream, logger);
   await hosts.start();
@@ -233,7 +251,7 @@ async function serve(
   const url = boundUrl(config.host, port);
   const registryUrl = config.doors[0]?.url ?? `http://localhost:${port}`;
   logger.info(
-    { url, registry: registryUrl, upstream: upstream.registry, entries: registry.journal.size() },
+    { url, registry: registryUrl, upstream: upstream.registry, entries: registry.log.size() },
     'origin ready',
   );
   return {
@@ -270,12 +288,25 @@ function monotonicNow(): () => number {
   return () => Math.floor(start + performance.now());
 }
 
-function health(registry: Registry, hosts: Hosts, failure: Error | null): Answer {
+function health({ log, guard }: Registry, hosts: Hosts, failure: Error | null): Answer {
   if (failure) return problemAnswer(503, 'broken', failure.message);
   const views = hosts.views();
   const fit = views.filter((host) => host.approved && host.present && host.healthy).length;
-  const facts = { status: 'ok', role: 'origin', entries: registry.journal.size(), hosts: { known: views.length, fit } };
+  const facts = {
+    status: guard.halted() === null ? 'ok' : 'halted',
+    role: 'origin',
+    entries: log.size(),
+    log: logFacts(log, guard),
+    hosts: { known: views.length, fit },
+  };
   return jsonAnswer(200, facts, { 'cache-control': CACHE.noStore });
+}
+
+/** The newest checkpoint as a few facts; `halted` says why nothing is appended. */
+function logFacts(log: Log, guard: ForkGuard): Record<string, unknown> {
+  const published = log.checkpoint();
+  const { origin: name, size, root } = published?.checkpoint ?? { origin: null, size: null, root: null };
+  return { name, size, root: root && toHex(root), halted: guard.halted() };
 }
 
 async function metricsAnswer(metrics: Metrics): Promise<Answer> {

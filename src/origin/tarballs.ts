@@ -19,7 +19,7 @@ import type { BlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Upstream } from '../io/upstream.ts';
 import type { Incidents } from './incidents.ts';
-import type { Journal } from './journal.ts';
+import type { Log } from './log.ts';
 
 /** A tarball of the index: what pins it, and one version that has it. */
 export type TarballRef = { readonly pinned: PinnedHash; readonly name: string; readonly version: string };
@@ -67,13 +67,13 @@ export function createTarballs(deps: {
   metadata: MetadataStore;
   blobs: BlobStore;
   store: BlobStore;
-  journal: Journal;
+  log: Log;
   upstream: Upstream;
   incidents: Incidents;
   random: () => number;
   step?: (name: 'tarball:stored' | 'tarball:chunks-stored' | 'tarball:measured') => void;
 }): Tarballs {
-  const { metadata, blobs, store, journal, upstream, incidents } = deps;
+  const { metadata, blobs, store, log, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
   const measuring = new Map<string, Promise<void>>();
   const recent = new Map<string, RecentTarball>();
@@ -124,7 +124,7 @@ export function createTarballs(deps: {
     deps.step?.('tarball:chunks-stored');
     const { sha512, size } = stored;
     const chunks = toHex(chunkRoot(stored.chunks));
-    await journal.append([{ kind: 'measured', pinned, sha512, size, chunks, list }]);
+    await log.append([{ kind: 'measured', pinned, sha512, size, chunks, list }]);
     deps.step?.('tarball:measured');
   }
 

@@ -11,7 +11,7 @@ import { type UpstreamKey, type UpstreamSignature, verifyUpstreamSignature } fro
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Upstream } from '../io/upstream.ts';
 import type { Incidents } from './incidents.ts';
-import type { Journal } from './journal.ts';
+import type { Log } from './log.ts';
 
 export type UpstreamKeys = {
   /** Asks the upstream for its keys where that is due; failing to is not an error, it is tried again. */
@@ -38,12 +38,12 @@ const SIGNS = 'upstream-signs';
 
 export async function openUpstreamKeys(deps: {
   metadata: MetadataStore;
-  journal: Journal;
+  log: Log;
   upstream: Pick<Upstream, 'keys'>;
   incidents: Incidents;
   now: () => number;
 }): Promise<UpstreamKeys> {
-  const { metadata, journal, upstream, incidents, now } = deps;
+  const { metadata, log, upstream, incidents, now } = deps;
   let keys = await pinnedKeys(metadata);
   let remembered = (await metadata.get('setting', SIGNS)) !== null;
   let signs = remembered;
@@ -59,7 +59,7 @@ export async function openUpstreamKeys(deps: {
   async function take(found: UpstreamKey[]): Promise<void> {
     shown = found;
     if (keys.length > 0) return incidents.report(waiting().map((key) => alarm(key, keys)));
-    await journal.append(found.map((key) => ({ kind: 'upstream-key' as const, ...key, by: 'first-sight' as const })));
+    await log.append(found.map((key) => ({ kind: 'upstream-key' as const, ...key, by: 'first-sight' as const })));
     keys = await pinnedKeys(metadata);
   }
 
@@ -100,7 +100,7 @@ export async function openUpstreamKeys(deps: {
         throw new NotFoundError(`the upstream shows no key ${quote(keyid)}`);
       }
       if (!key) return;
-      await journal.append([{ kind: 'upstream-key', ...key, by: 'admin' }]);
+      await log.append([{ kind: 'upstream-key', ...key, by: 'admin' }]);
       keys = await pinnedKeys(metadata);
     },
     verdict(name, version, dist, time) {

@@ -1,14 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { parseEntry } from '../../src/core/entry.ts';
 import { ForbiddenError } from '../../src/core/errors.ts';
 import { openHostsList } from '../../src/core/hosts-list.ts';
 import { makeApplicant } from '../support/applicant.ts';
 import { type HostsOrigin, startHostsOrigin } from '../support/hosts-origin.ts';
+import { journalKinds } from '../support/journal-kinds.ts';
 import { startMember, startTestMirror, type TestMirror } from '../support/test-mirror.ts';
 
-const kinds = async ({ store }: HostsOrigin): Promise<string[]> =>
-  (await store.entries(0, 100)).map((bytes) => parseEntry(bytes).kind);
+const kinds = ({ store }: HostsOrigin): Promise<string[]> => journalKinds(store);
 const listed = ({ hosts, keys }: HostsOrigin): string[] => {
   const note = hosts.publishedList()?.note ?? new Uint8Array();
   return openHostsList(note, keys.hosts.vkey, keys.logName).hosts.map(({ id }) => id);

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { parseEntry } from '../../src/core/entry.ts';
 import { verifyIndex } from '../../src/core/verify-index.ts';
 import { storedBlob } from '../../src/io/stored-blob.ts';
+import { journalKinds } from '../support/journal-kinds.ts';
 import { madePackage } from '../support/made-package.ts';
 import { FRESHNESS_MS, type OriginCore, startOriginCore } from '../support/origin-core.ts';
 
@@ -21,8 +21,7 @@ async function changeBytes(origin: OriginCore): Promise<string> {
 }
 
 async function lastEntries({ metadata }: OriginCore, n: number): Promise<string[]> {
-  const size = await metadata.size();
-  return (await metadata.entries(size - n, n)).map((bytes) => parseEntry(bytes).kind);
+  return (await journalKinds(metadata)).slice(-n);
 }
 
 /** What `verify` finds wrong in the origin's index. */

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { parseEntry } from '../../src/core/entry.ts';
 import { StorageFullError } from '../../src/core/errors.ts';
 import { change, versionKey } from '../../src/core/tables.ts';
-import { openJournal } from '../../src/origin/journal.ts';
+import { openLog } from '../../src/origin/log.ts';
 import { createTarballs, type TarballRef } from '../../src/origin/tarballs.ts';
+import { exampleSigner } from '../support/example-keys.ts';
+import { journalKinds } from '../support/journal-kinds.ts';
 import { MemoryBlobStore } from '../support/memory-blob-store.ts';
 import { MemoryMetadataStore } from '../support/memory-metadata-store.ts';
 
@@ -17,7 +18,8 @@ async function start(t: TestContext) {
   const sha512 = createHash('sha512').update(bytes).digest('hex');
   const ref: TarballRef = { pinned: { algorithm: 'sha512', hex: sha512 }, name: 'alpha', version: '1.0.0' };
   await metadata.write([change('tarball-url', versionKey('alpha', '1.0.0'), { url: 'http://registry.example/a.tgz' })]);
-  const journal = await openJournal({ metadata, blobs, now: () => 1 });
+  const logKey = exampleSigner('log.example', 'example log key');
+  const log = await openLog({ metadata, blobs, logKey, now: () => 1, checkpointIntervalMs: 0 });
   const upstream = {
     packument: () => assert.fail('not asked for'),
     manifest: () => assert.fail('not asked for'),
@@ -25,9 +27,9 @@ async function start(t: TestContext) {
     tarball: async () => ({ size: bytes.length, body: bodyOf(bytes) }),
   };
   const incidents = { report: () => assert.fail('no incident'), list: async () => [], settle: async () => undefined };
-  const deps = { metadata, blobs, store, journal, upstream, incidents, random: () => 0 };
+  const deps = { metadata, blobs, store, log, upstream, incidents, random: () => 0 };
   const open = () => createTarballs(deps as unknown as Parameters<typeof createTarballs>[0]);
-  const kinds = async () => (await metadata.entries(0, 100)).map((entry) => parseEntry(entry).kind);
+  const kinds = () => journalKinds(metadata);
   return { metadata, blobs, store, sha512, ref, tarballs: open(), open, kinds };
 }
 

@@ -6,13 +6,15 @@ import { sha256Hex, sha512Hex } from '../../src/core/hash.ts';
 import type { Measured } from '../../src/core/measured.ts';
 import { parseNpmRequest } from '../../src/core/npm-path.ts';
 import { createForms } from '../../src/door/forms.ts';
+import { createLogAnswers } from '../../src/door/log-answers.ts';
 import { createHttpClient } from '../../src/io/http-client.ts';
 import { createHttpServer, type Incoming, problemAnswer } from '../../src/io/http-server.ts';
 import { type OriginKeys, openOriginKeys } from '../../src/io/key-file.ts';
 import { createMetrics, type Metrics } from '../../src/io/metrics.ts';
 import { createFederationRoutes } from '../../src/origin/federation-routes.ts';
+import { createGossip } from '../../src/origin/gossip.ts';
 import { createHosts, type Hosts } from '../../src/origin/hosts.ts';
-import { openJournal } from '../../src/origin/journal.ts';
+import { openLog } from '../../src/origin/log.ts';
 import type { ProbeBlob } from '../../src/origin/probe.ts';
 import { LogLines } from './log-lines.ts';
 import { MemoryBlobStore } from './memory-blob-store.ts';
@@ -70,7 +72,7 @@ export async function startHostsOrigin(
   const keys = await openOriginKeys(data);
   const [log, metrics] = [new LogLines('origin'), createMetrics('origin')];
   const [store, blobs] = [options.store ?? new MemoryMetadataStore(), new MemoryBlobStore()];
-  const journal = await openJournal({ metadata: store, blobs, now });
+  const theLog = await openLog({ metadata: store, blobs, logKey: keys.log, now, checkpointIntervalMs: 0 });
   const client = createHttpClient({ userAgent: 'test', allowPrivate });
   const tarballs = new Map<string, Uint8Array>();
   const measured = new Map<string, Measured>();
@@ -89,7 +91,7 @@ export async function startHostsOrigin(
 
   const hosts = await createHosts({
     store,
-    journal,
+    log: theLog,
     keys,
     doors: () => ({ doors, port }),
     allowPrivate,
@@ -119,6 +121,8 @@ export async function startHostsOrigin(
       return budget >= 0;
     },
     avoid: () => undefined,
+    logAnswers: createLogAnswers({ metadata: store, checkpoint: () => theLog.checkpoint()?.note ?? null }),
+    gossip: createGossip({ log: theLog, guard: { seen: async () => undefined }, logger: log.logger }),
     metrics,
     now,
   });

@@ -8,7 +8,8 @@ import { codePoint, count, hex, pinned, record, version, visible } from './arbit
 const name = visible(214);
 const token = visible(256);
 const reason = fc.string({ unit: codePoint, maxLength: 100 }).map(asReason);
-const identity = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((publicKey) => {
+const bytes = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
+const identity = bytes(32).map((publicKey) => {
   const host = hostIdOf(publicKey);
   return { host, key: formatVkey(`host/${host}`, publicKey) };
 });
@@ -35,6 +36,15 @@ const byKind: { [K in Entry['kind']]: fc.Arbitrary<Omit<Extract<Entry, { kind: K
   }),
   'host-admit': fc.tuple(count, identity, url).map(([time, { host, key }, at]) => ({ time, host, url: at, key })),
   'host-evict': record({ time: count, host: hex(16), reason }),
+  'log-key': fc
+    .tuple(count, fc.uniqueArray(bytes(32), { minLength: 2, maxLength: 2, selector: String }), bytes(64))
+    .map(([time, [previous, key], signature]) => ({
+      time,
+      previous: formatVkey('log.example', previous as Uint8Array),
+      key: formatVkey('log.example', key as Uint8Array),
+      signature: Buffer.from(signature).toString('base64'),
+    })),
+  commit: record({ time: count }),
 };
 export const entryKinds = Object.keys(byKind);
 

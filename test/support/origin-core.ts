@@ -8,12 +8,13 @@ import { createUpstream } from '../../src/io/upstream.ts';
 import { createFreshness } from '../../src/origin/freshness.ts';
 import { createIncidents } from '../../src/origin/incidents.ts';
 import { createIntake } from '../../src/origin/intake.ts';
-import { type Journal, openJournal } from '../../src/origin/journal.ts';
 import { createLearner, type Learner, type LearnerOptions } from '../../src/origin/learner.ts';
+import { type Log, openLog } from '../../src/origin/log.ts';
 import { createPackageAdmin, type PackageAdmin } from '../../src/origin/package-admin.ts';
 import { createPackageIndex } from '../../src/origin/package-index.ts';
 import { openUpstreamKeys } from '../../src/origin/upstream-keys.ts';
 import { openWithdrawals } from '../../src/origin/withdrawals.ts';
+import { exampleSigner } from './example-keys.ts';
 import { MemoryBlobStore } from './memory-blob-store.ts';
 import { MemoryMetadataStore } from './memory-metadata-store.ts';
 import { tempFolder } from './temp-folder.ts';
@@ -24,7 +25,7 @@ export type OriginCore = {
   readonly server: Upstream;
   readonly blobs: MemoryBlobStore;
   readonly metadata: MemoryMetadataStore;
-  readonly journal: Journal;
+  readonly log: Log;
   readonly learner: Learner;
   readonly forms: Forms;
   readonly packages: PackageAdmin;
@@ -60,13 +61,14 @@ export async function startOriginCore(
   const now = () => clock;
   const { metadata = new MemoryMetadataStore(), blobs = new MemoryBlobStore() } = settings;
   const index = createPackageIndex({ metadata, blobs });
-  const journal = await openJournal({ metadata, blobs, now, changed: index.forget });
+  const logKey = exampleSigner('log.example', 'example log key');
+  const log = await openLog({ metadata, blobs, logKey, now, changed: index.forget, checkpointIntervalMs: 0 });
   const logger = createLogger({ role: 'test', level: 'silent', write: () => undefined });
   const incidents = createIncidents({ metadata, logger, now, count: () => undefined });
-  const keys = await openUpstreamKeys({ metadata, journal, upstream, incidents, now });
+  const keys = await openUpstreamKeys({ metadata, log, upstream, incidents, now });
   const withdrawals = await openWithdrawals({ metadata, incidents, now });
   const freshness = createFreshness({ metadata, freshnessMs: settings.freshnessMs ?? FRESHNESS_MS, now });
-  const common = { metadata, blobs, journal, index, upstream, keys, freshness, incidents, withdrawals };
+  const common = { metadata, blobs, log, index, upstream, keys, freshness, incidents, withdrawals };
   const intake = createIntake({ ...common, timeoutMs: 30_000, secondLookMs: 1 });
   const options = { freshnessMs: FRESHNESS_MS, neverAsk: [], tarballPatienceMs: 1_000, packumentPatienceMs: 5_000 };
   const learner = createLearner({ index, intake, freshness, options: { ...options, ...settings }, now });
@@ -77,7 +79,7 @@ export async function startOriginCore(
     server,
     blobs,
     metadata,
-    journal,
+    log,
     learner,
     forms,
     packages: createPackageAdmin({ index, freshness, incidents, learner, keys, withdrawals }),

@@ -50,6 +50,7 @@ const TIMES: OriginTimes = {
   packumentPatienceMs: 5_000,
   tarballPatienceMs: 2_000,
   secondLookMs: 1,
+  checkpointIntervalMs: 1,
   probeIntervalMs: 50,
   passTimeoutMs: 5_000,
   tarballIdleMs: 5_000,

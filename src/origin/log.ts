@@ -1,0 +1,291 @@
+/**
+ * The log: the only place where something is added to the index, and where its state is signed.
+ *
+ * Entries are taken in batches, each of which ends in a `commit` entry and makes one checkpoint: at once when nothing
+ * was published lately, else when {@link CHECKPOINT_INTERVAL_MS} have passed since the last one.
+ *
+ * Order, and what a crash leaves behind:
+ * 1. Blobs that an entry names are durable before it is handed over (the caller's duty). Crash: unnamed blobs.
+ * 2. What the fold will change is worked out: an entry that can't be folded must never get into the log.
+ * 3. The batch is appended, and size and root move with it, by a durable compare-and-swap. This is the commit point.
+ *    Crash before it: nothing happened. Whoever else writes to the same store fails here, before anything is signed, so
+ *    that no two histories are ever signed.
+ * 4. That size and root are signed. Crash before it or right after it: nobody has seen the checkpoint; the next start
+ *    signs the same again, byte for byte (Ed25519 has no randomness).
+ * 5. The checkpoint is published: from here on others may hold us to it.
+ * 6. The changes are written to the tables, together with the count of folded entries, in one transaction. Crash before
+ *    it: the tables are behind the log, never ahead of it.
+ *
+ * A start mends all of it by {@link mendLog}, and the same is done after a write that failed (a full disk, another writer)
+ * before anything more is appended.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { type Checkpoint, formatCheckpoint } from '../core/checkpoint.ts';
+import { type Entry, entrySortKey, formatEntry, parseEntry } from '../core/entry.ts';
+import { type FoldReader, foldEntries } from '../core/fold.ts';
+import { appendLeaves, EMPTY_TREE, headOf, type LogTree } from '../core/log-tree.ts';
+import { leafHash } from '../core/merkle.ts';
+import { type Signer, signNote } from '../core/note.ts';
+import { type Change, nameOfKey } from '../core/tables.ts';
+import type { BlobStore } from '../io/blob-store.ts';
+import type { MetadataStore } from '../io/metadata-store.ts';
+import { storedBlob } from '../io/stored-blob.ts';
+import { growTree } from '../io/stored-tree.ts';
+import { Turn } from '../io/turn.ts';
+import { type ForkGuard, NO_GUARD } from './fork-guard.ts';
+
+/** An entry before the log gave it its time. The log itself adds the `commit` at the end. */
+export type NewEntry = Entry extends infer E ? (E extends { kind: 'commit' } ? never : Omit<E & Entry, 'time'>) : never;
+
+/** A checkpoint with the note that says it: what is served. */
+export type Published = { readonly checkpoint: Checkpoint; readonly note: string };
+
+export type Log = {
+  /**
+   * Resolves once a published checkpoint covers the entries and the tables show them.
+   * @throws MalformedError for an entry that has no canonical form; LogHaltedError
+   */
+  append(entries: readonly NewEntry[]): Promise<void>;
+  /** Entries that the newest checkpoint covers. */
+  size(): number;
+  /** The newest one; null only in an origin that was started although its log is halted. */
+  checkpoint(): Published | null;
+  /**
+   * Calls `listener` with each new checkpoint as it is published.
+   * @returns what ends that
+   */
+  subscribe(listener: (published: Published) => void): () => void;
+  /** Resolves when nothing is being written. */
+  idle(): Promise<void>;
+};
+
+/** A clock for waiting that never jumps, in ms. */
+export type Clock = { readonly now: () => number; readonly sleep: (ms: number) => Promise<unknown> };
+
+export type LogDeps = {
+  readonly metadata: MetadataStore;
+  readonly blobs: BlobStore;
+  /** Its name is the log's. */
+  readonly logKey: Signer;
+  /** Unix ms. */
+  readonly now: () => number;
+  /** Says no once this log's key is known to have signed another history. */
+  readonly guard?: Pick<ForkGuard, 'mustAgree'>;
+  /** Told of each package whose rows have changed, or may have. */
+  readonly changed?: (name: string) => void;
+  /** Told of each step, for tests that stop the process between two of them. */
+  readonly step?: (name: 'journal:appended' | 'log:signed' | 'journal:folded') => void;
+  readonly clock?: Clock;
+  readonly checkpointIntervalMs?: number;
+};
+
+/** Under load there is one checkpoint in this time. */
+export const CHECKPOINT_INTERVAL_MS = 200;
+
+type Waiting = { entries: readonly NewEntry[]; resolve: () => void; reject: (reason: unknown) => void };
+
+/** How many entries one step of mending folds; bounds its memory. */
+const RECOVERY_ENTRIES = 500;
+
+/** Opens the log: mends what a crash left, publishes a checkpoint if there is none yet, then takes entries. */
+export async function openLog(deps: LogDeps): Promise<Log> {
+  const log = new OriginLog(deps);
+  await log.open();
+  return log;
+}
+
+class OriginLog implements Log {
+  readonly #deps: LogDeps;
+  readonly #guard: Pick<ForkGuard, 'mustAgree'>;
+  readonly #clock: Clock;
+  readonly #listeners = new Set<(published: Published) => void>();
+  /** What the store's head says, as far as this object knows. */
+  #tree: LogTree = EMPTY_TREE;
+  #lastTime = 0;
+  #published: Published | null = null;
+  #publishedAtMs = Number.NEGATIVE_INFINITY;
+  #waiting: Waiting[] = [];
+  #running: Promise<void> | null = null;
+  /** False after a write that failed: the store is to be looked at anew. */
+  #settled = false;
+
+  constructor(deps: LogDeps) {
+    this.#deps = deps;
+    this.#guard = deps.guard ?? NO_GUARD;
+    this.#clock = deps.clock ?? { now: () => performance.now(), sleep: (ms) => setTimeout(ms) };
+  }
+
+  async open(): Promise<void> {
+    await this.#settle();
+  }
+
+  append(entries: readonly NewEntry[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (entries.length === 0) return resolve();
+      this.#guard.mustAgree();
+      // Refuses what is no entry here, before it could spoil the batch of others.
+      for (const entry of entries) formatEntry({ ...entry, time: 0 } as Entry);
+      this.#waiting.push({ entries, resolve, reject });
+      this.#running ??= this.#drain();
+    });
+  }
+
+  size(): number {
+    return this.#published?.checkpoint.size ?? this.#tree.size;
+  }
+
+  checkpoint(): Published | null {
+    return this.#published;
+  }
+
+  subscribe(listener: (published: Published) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  async idle(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      await this.#turn();
+      await this.#take(this.#waiting.splice(0));
+    }
+    this.#running = null;
+  }
+
+  async #turn(): Promise<void> {
+    const { checkpointIntervalMs = CHECKPOINT_INTERVAL_MS } = this.#deps;
+    const waitMs = this.#publishedAtMs + checkpointIntervalMs - this.#clock.now();
+    if (waitMs > 0) await this.#clock.sleep(waitMs);
+  }
+
+  async #take(batch: readonly Waiting[]): Promise<void> {
+    try {
+      if (!this.#settled) await this.#settle();
+      await this.#write(batch.flatMap((one) => one.entries));
+      for (const one of batch) one.resolve();
+    } catch (error) {
+      this.#settled = false;
+      for (const one of batch) one.reject(error);
+      await this.#settle().catch(() => undefined);
+    }
+  }
+
+  /** Brings tree, tables and checkpoint to where the journal is, whatever the last writer did not get to. */
+  async #settle(): Promise<void> {
+    const { metadata } = this.#deps;
+    this.#tree = await mendLog(this.#deps);
+    const last = await lastEntry(metadata, this.#tree.size);
+    this.#lastTime = last?.time ?? 0;
+    if (last?.kind === 'commit') await this.#publishIfAgreed();
+    else await this.#write([]);
+    this.#settled = true;
+  }
+
+  async #write(batch: readonly NewEntry[]): Promise<void> {
+    const { metadata, step } = this.#deps;
+    const time = Math.max(this.#lastTime, this.#deps.now());
+    const entries = inOrder(batch).map((entry) => formatEntry({ ...entry, time } as Entry));
+    const changes = await foldEntries(entries, foldReader(this.#deps));
+    const from = headOf(this.#tree);
+    const { tree, tiles } = appendLeaves(this.#tree, entries.map(leafHash));
+    this.#guard.mustAgree();
+    await metadata.append(entries, { from, to: headOf(tree), tiles });
+    this.#tree = tree;
+    this.#lastTime = time;
+    step?.('journal:appended');
+    await this.#publish();
+    await applyFold(this.#deps, changes, from.size, tree.size);
+    step?.('journal:folded');
+  }
+
+  async #publishIfAgreed(): Promise<void> {
+    try {
+      this.#guard.mustAgree();
+    } catch {
+      return;
+    }
+    await this.#publish();
+  }
+
+  /** Signs what the store durably says, never anything else, and shows it. */
+  async #publish(): Promise<void> {
+    const { size, root } = headOf(this.#tree);
+    if (this.#published?.checkpoint.size === size) return;
+    const { logKey } = this.#deps;
+    this.#guard.mustAgree();
+    const checkpoint: Checkpoint = { origin: logKey.name, size, root, extensions: [] };
+    const note = await signNote(formatCheckpoint(checkpoint), [logKey]);
+    this.#deps.step?.('log:signed');
+    const published = { checkpoint, note };
+    this.#published = published;
+    this.#publishedAtMs = this.#clock.now();
+    for (const listener of this.#listeners) listener(published);
+  }
+}
+
+/**
+ * Takes into tree and tables what the journal holds beyond them. Signs nothing.
+ * @returns the tree, as large as the journal
+ */
+export async function mendLog(deps: FoldDeps): Promise<LogTree> {
+  const tree = await growTree(deps.metadata);
+  await foldRest(deps);
+  return tree;
+}
+
+type FoldDeps = Pick<LogDeps, 'metadata' | 'blobs' | 'changed'>;
+
+async function foldRest(deps: FoldDeps): Promise<void> {
+  const size = await deps.metadata.size();
+  for (let from = await deps.metadata.folded(); from < size; ) {
+    const entries = await deps.metadata.entries(from, RECOVERY_ENTRIES);
+    await applyFold(deps, await foldEntries(entries, foldReader(deps)), from, from + entries.length);
+    from += entries.length;
+  }
+}
+
+async function applyFold(
+  { metadata, changed }: FoldDeps,
+  changes: readonly Change[],
+  from: number,
+  to: number,
+): Promise<void> {
+  try {
+    await metadata.fold(changes, from, to);
+  } finally {
+    const ofPackages = changes.filter(({ table }) => table === 'package' || table === 'version');
+    for (const name of new Set(ofPackages.map(({ key }) => nameOfKey(key)))) changed?.(name);
+  }
+}
+
+/** What the fold reads, out of the origin's stores. */
+export function foldReader({ metadata, blobs }: Pick<LogDeps, 'metadata' | 'blobs'>): FoldReader {
+  const turn = new Turn();
+  return {
+    pause: async () => {
+      if (turn.isSpent()) await turn.give();
+    },
+    blob: (hex) => storedBlob(blobs, hex, 'a journal entry'),
+    get: (table, key) => metadata.get(table, key),
+    scan: (table, prefix) => metadata.scan(table, prefix),
+  };
+}
+
+/**
+ * By SHA-256 of the name, so that the order within a batch tells nothing of who asked first; the commit at the end.
+ */
+function inOrder(batch: readonly NewEntry[]): (NewEntry | { kind: 'commit' })[] {
+  const sorted = batch
+    .map((entry) => ({ entry, key: entrySortKey({ ...entry, time: 0 } as Entry) }))
+    .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
+    .map(({ entry }) => entry);
+  return [...sorted, { kind: 'commit' }];
+}
+
+async function lastEntry(metadata: MetadataStore, size: number): Promise<Entry | null> {
+  const [last] = size > 0 ? await metadata.entries(size - 1, 1) : [];
+  return last ? parseEntry(last) : null;
+}
