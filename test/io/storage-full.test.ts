@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
-import { readdirSync, rmSync, statfsSync, writeFileSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { utf8 } from '../../src/core/bytes.ts';
@@ -8,38 +7,27 @@ import { StorageFullError } from '../../src/core/errors.ts';
 import { change } from '../../src/core/tables.ts';
 import { writeDurably } from '../../src/io/durable-file.ts';
 import { type OriginStores, openOriginStores } from '../../src/io/stores.ts';
+import { mountSmallDisk } from '../support/small-disk.ts';
 import { appendTo } from '../support/storage/append-to.ts';
-import { tempFolder } from '../support/temp-folder.ts';
 import { blobOf, bytesOf, stream } from './blob-store-contract.ts';
 
 const small = bytesOf(2_000);
 const large = bytesOf(1_500_000);
 const putOptions = { maxBytes: 8_000_000, keyAlgorithm: 'sha512' } as const;
 
-const disk = tempFolder();
-
 test('a full disk refuses what is new, goes on serving, and takes more when there is room again', async (t) => {
-  const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk], { encoding: 'utf8' });
-  if (mounted.status !== 0) return t.skip(`no small disk can be mounted here: ${mounted.stderr ?? mounted.error}`);
-  try {
-    await checkFullDisk();
-  } finally {
-    spawnSync('umount', ['-l', disk]);
-  }
-});
-
-async function checkFullDisk(): Promise<void> {
-  const stores = await openOriginStores(disk);
+  const disk = await mountSmallDisk(t, 8);
+  if (typeof disk === 'string') return t.skip(`no small disk can be mounted here: ${disk}`);
+  const stores = await openOriginStores(disk.folder);
   await fillWithContent(stores);
-  const ballast = join(disk, 'ballast');
-  fill(ballast);
-  await assertRefuses(stores);
+  await disk.fill();
+  await assertRefuses(stores, disk.folder);
   await assertServes(stores);
-  rmSync(ballast);
+  await disk.free();
   await assertTakesMore(stores);
   await assertServes(stores);
   await stores.close();
-}
+});
 
 async function fillWithContent({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
   await tarballs.putStream(blobOf(large, 'sha512'), stream(large), putOptions);
@@ -49,19 +37,7 @@ async function fillWithContent({ metadata, blobs, tarballs }: OriginStores): Pro
   await metadata.write([change('setting', 'kept', { value: 'yes' })]);
 }
 
-/** In ever smaller portions, to the last page. */
-function fill(path: string): void {
-  for (let length = 1 << 20; length >= 512; ) {
-    try {
-      writeFileSync(path, new Uint8Array(length), { flag: 'a' });
-    } catch {
-      length /= 2;
-    }
-  }
-  assert.equal(statfsSync(disk).bavail, 0);
-}
-
-async function assertRefuses({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
+async function assertRefuses({ metadata, blobs, tarballs }: OriginStores, folder: string): Promise<void> {
   const next = bytesOf(1_600_000, 2);
   await assert.rejects(tarballs.putStream(blobOf(next, 'sha512'), stream(next), putOptions), StorageFullError);
   await assert.rejects(blobs.putMany([{ id: blobOf(next), bytes: next }]), StorageFullError);
@@ -69,12 +45,12 @@ async function assertRefuses({ metadata, blobs, tarballs }: OriginStores): Promi
   await assert.rejects(metadata.write([change('setting', 'new', { value })]), StorageFullError);
   await assert.rejects(appendTo(metadata, [next, next]), StorageFullError);
   await assert.rejects(metadata.fold([change('package', 'x'.repeat(1_000_000), row)], 0, 1), StorageFullError);
-  await assert.rejects(writeDurably(join(disk, 'state.json'), next), StorageFullError);
+  await assert.rejects(writeDurably(join(folder, 'state.json'), next), StorageFullError);
   assert.equal(await tarballs.has(blobOf(next, 'sha512')), false);
   assert.equal(await blobs.has(blobOf(next)), false);
   assert.deepEqual([await metadata.size(), (await metadata.head()).size, await metadata.folded()], [1, 1, 0]);
   assert.equal(await metadata.get('setting', 'new'), null);
-  assert.deepEqual(readdirSync(join(disk, 'cache', 'tarballs', 'tmp')), []);
+  assert.deepEqual(readdirSync(join(folder, 'cache', 'tarballs', 'tmp')), []);
 }
 
 async function assertServes({ metadata, blobs, tarballs }: OriginStores): Promise<void> {
