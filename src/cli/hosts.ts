@@ -8,7 +8,7 @@ import { originDirOf } from './origin-dir.ts';
 /** What is shown of a row of `GET /hosts` on the admin socket. */
 export type ShownHost = Pick<
   HostListing,
-  'id' | 'url' | 'standing' | 'present' | 'healthy' | 'private' | 'reason' | 'operator'
+  'id' | 'url' | 'standing' | 'present' | 'healthy' | 'behind' | 'private' | 'reason' | 'operator'
 >;
 
 /** Prints applications and hosts in columns. */
@@ -43,9 +43,15 @@ export function formatHosts(hosts: readonly ShownHost[]): string {
   return columns([['ID', 'STANDING', 'NOW', 'URL', 'OPERATOR', 'REASON'], ...rows]);
 }
 
-function stateOf({ standing, present, healthy, private: isPrivate }: ShownHost): string {
-  const state = present ? (healthy || standing !== 'approved' ? 'here' : 'unwell') : 'away';
-  return isPrivate ? `${state}, private` : state;
+function stateOf(host: ShownHost): string {
+  const state = host.present ? presentStateOf(host) : 'away';
+  return host.private ? `${state}, private` : state;
+}
+
+function presentStateOf({ standing, healthy, behind }: ShownHost): string {
+  if (standing !== 'approved') return 'here';
+  if (!healthy) return 'unwell';
+  return behind ? 'behind' : 'here';
 }
 
 function checkId(id: string): string {

@@ -56,9 +56,7 @@ async function rebuildOrigin(dir: string): Promise<string[]> {
 }
 
 async function rebuildMirror(dir: string): Promise<string[]> {
-  const { door, close } = await openMirrorStores(dir);
-  if (door === null) return close().then(() => ['it has no index yet: nothing to rebuild']);
-  const { metadata, blobs } = door;
+  const { index: metadata, blobs, close } = await openMirrorStores(dir);
   return rebuildIndex({ metadata, blobs, fold: 'mirror', mend: () => openHeldLog(metadata) }).finally(close);
 }
 

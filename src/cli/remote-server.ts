@@ -18,7 +18,8 @@ export type RemoteServer = {
 
 /** For one answer, from its start to its end. */
 const TIMEOUT_MS = 60_000;
-const HEALTH_BYTES_MAX = 64 * 1024;
+/** Room for what a server says of itself, and for its words where it has not what was asked for. */
+const WORDS_BYTES_MAX = 64 * 1024;
 
 /** @throws UpstreamError if it does not answer */
 export async function openRemote(client: HttpClient, url: string): Promise<RemoteServer> {
@@ -27,12 +28,12 @@ export async function openRemote(client: HttpClient, url: string): Promise<Remot
       ...{ maxBytes, totalTimeoutMs: TIMEOUT_MS, what: `${path} of ${url}` },
       headers: { 'accept-encoding': 'zstd, gzip' },
     });
-  const role = roleIn((await ask('/-/healthz', HEALTH_BYTES_MAX)).body);
+  const role = roleIn((await ask('/-/healthz', WORDS_BYTES_MAX)).body);
   return {
     url,
     role,
     async content(path, sha256, maxBytes) {
-      const { status, body } = await ask(`/-/federation/${path}`, maxBytes);
+      const { status, body } = await ask(`/-/federation/${path}`, Math.max(maxBytes, WORDS_BYTES_MAX));
       if (status === 404) return null;
       if (status !== 200)
         throw new UpstreamError({ what: `${path} of ${url}`, reason: `it answered with status ${status}` });

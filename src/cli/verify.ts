@@ -77,8 +77,7 @@ async function verifyStoppedOrigin(dir: string): Promise<VerifyReport> {
 
 async function verifyStoppedMirror(dir: string): Promise<VerifyReport> {
   const stores = await openMirrorStores(dir);
-  const published = stores.door ? mirrorCheckpoint(dir, stores.door.metadata) : undefined;
-  return verifyStores(stores, published).finally(() => stores.close());
+  return verifyStores(stores, mirrorCheckpoint(dir, stores.index)).finally(() => stores.close());
 }
 
 /** @param inUse what to say if there is no server to ask, only someone who holds the folder */

@@ -63,18 +63,14 @@ async function logKeys({ log, root }: OriginKeys, metadata: MetadataStore): Prom
   ];
 }
 
-async function mirrorChecks({ blobs, door }: MirrorStores, published: PublishedHead): Promise<Check[]> {
-  const checks = [await verifyBlobs('blobs', blobs)];
-  if (door === null) return checks;
-  const { metadata } = door;
-  const reader = indexReader(metadata, door.blobs);
+async function mirrorChecks({ blobs, index, door }: MirrorStores, published: PublishedHead): Promise<Check[]> {
+  const reader = indexReader(index, door?.blobs ?? blobs);
   return [
     await verifyLog(reader, published),
     await verifyJournal(reader),
     await verifyTables(reader, FOLDS.mirror),
-    await verifyHeads(reader),
-    await verifyBlobs('index', door.blobs),
-    ...checks,
+    ...(door ? [await verifyHeads(reader), await verifyBlobs('index', door.blobs)] : []),
+    await verifyBlobs('blobs', blobs),
   ];
 }
 

@@ -2,11 +2,12 @@
 import { NotFoundError } from '../core/errors.ts';
 import type { AdminHandler } from '../io/admin-socket.ts';
 import type { MirrorStores } from '../io/stores.ts';
-import { verifyStores } from '../io/verify-stores.ts';
+import { type PublishedHead, verifyStores } from '../io/verify-stores.ts';
 
-export function createAdminHandler(stores: MirrorStores): AdminHandler {
+/** @param served the checkpoint that is served, opened */
+export function createAdminHandler(stores: MirrorStores, served: PublishedHead): AdminHandler {
   return async ({ method, path }) => {
-    if (method === 'GET' && path.join('/') === 'verify') return verifyStores(stores);
+    if (method === 'GET' && path.join('/') === 'verify') return verifyStores(stores, served);
     throw new NotFoundError(`the admin socket of a mirror has no ${method} /${path.join('/')}`);
   };
 }

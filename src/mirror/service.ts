@@ -14,6 +14,7 @@ import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
 import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
+import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createBlobFetcher, FETCH_TIMES } from './fetch-blob.ts';
 import { createGossip, type Gossip } from './gossip.ts';
@@ -212,7 +213,7 @@ async function serve(
   cleanups.push(async () => fetcher.refuse());
   port = await http.listen(config.host, config.port);
   url = config.publicUrl ?? boundUrl(config.host, port);
-  const admin = await serveAdmin(dir, createAdminHandler(stores));
+  const admin = await serveAdmin(dir, createAdminHandler(stores, mirrorCheckpoint(dir, stores.index)));
   cleanups.push(() => admin.close());
   cleanups.push(() => membership.close());
   if (!config.door) await membership.start();

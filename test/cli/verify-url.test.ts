@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, type TestContext, test } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { runVerify } from '../../src/cli/verify.ts';
 import { runVerifyUrl, type VerifyUrlOptions } from '../../src/cli/verify-url.ts';
 import { toBase64, utf8 } from '../../src/core/bytes.ts';
 import { cosign } from '../../src/core/cosignature.ts';
@@ -12,6 +13,7 @@ import { addSignatureLines, COSIGNATURE_TYPE, formatVkey, splitNote } from '../.
 import { startMeddler } from '../support/meddler.ts';
 import { type LogServer, learned, newSigner, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
 import { startLivedInOrigin } from '../support/storage/lived-in-origin.ts';
+import { startTestMirror } from '../support/test-mirror.ts';
 import type { Fault } from '../support/upstream-faults.ts';
 import type { WholeOrigin } from '../support/whole-origin.ts';
 
@@ -251,6 +253,31 @@ describe('verify URL of a signed log', () => {
     assert.match(text, /measured +nothing\n +note: not checked, as it is not held there: 1 chunk lists/);
   });
 });
+
+test('verify of a real mirror: by its URL, alone and with its origin, and its folder, running and stopped', async (t) => {
+  const mirror = await startTestMirror(t, origin.door);
+  await mirror.follower.catchUp();
+  const alone = await verify(mirror.url);
+  assert.match(
+    alone.text,
+    /\(mirror\)(\n.*)*packages +3 packages.*\n +note: not checked, as it is not held there: 2 heads;/,
+  );
+  assert.match(alone.text, SOUND);
+  const helped = await verify(mirror.url, { origin: origin.door });
+  assert.match(helped.text, /\(mirror\)(\n.*)*packages +3 packages, 2 heads: pages and both forms as their heads say/);
+  assert.match(helped.text, SOUND);
+  const sound = /log +1 checkpoint, \d+ entries, 1 tile: tiles (.*\n)+all is well$/;
+  assert.match(await verifyFolder(mirror.data), sound);
+  await mirror.close();
+  assert.match(await verifyFolder(mirror.data), sound);
+  assert.match(await verifyFolder(origin.data), sound);
+});
+
+async function verifyFolder(dir: string): Promise<string> {
+  const lines: string[] = [];
+  await runVerify(dir, (line) => lines.push(line));
+  return lines.join('\n');
+}
 
 /** An entry that moves the log to another key. */
 function rotation(log: SignedLog, signature: string) {
