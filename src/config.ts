@@ -43,6 +43,8 @@ export type OriginConfig = OriginSettings & {
   readonly freshnessSeconds: number;
   /** Bytes of disk for tarballs of the upstream, which can be fetched again; null: no bound. */
   readonly diskBudgetBytes: number | null;
+  /** Path of a C2SP tlog-policy: its witnesses that have a URL are asked to cosign; null: nobody is. */
+  readonly policy: string | null;
   readonly logLevel: LogLevel;
 };
 
@@ -54,6 +56,8 @@ export type MirrorConfig = MirrorSettings & {
   readonly freshnessSeconds: number;
   /** Bytes of disk for what it serves; null: no bound. */
   readonly diskBudgetBytes: number | null;
+  /** Path of a C2SP tlog-policy that a checkpoint must satisfy before it is served; null: the log's signature is enough. */
+  readonly policy: string | null;
   readonly logLevel: LogLevel;
 };
 
@@ -130,6 +134,13 @@ const diskBudget: Setting = {
   fallback: null,
   read: readSize,
 };
+const policy: Setting = {
+  key: 'policy',
+  flag: '--policy <FILE>',
+  describe: "file (C2SP tlog-policy) that names the witnesses of the log's checkpoints",
+  fallback: null,
+  read: text,
+};
 const allowPrivate: Setting = {
   key: 'allowPrivate',
   flag: '--allow-private',
@@ -203,6 +214,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
     },
     freshness,
     diskBudget,
+    policy,
     logLevel,
   ],
   mirror: [
@@ -242,6 +254,7 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
     },
     freshness,
     diskBudget,
+    policy,
     logLevel,
   ],
 };

@@ -15,6 +15,8 @@ export type HostView = {
   readonly approved: boolean;
   /** Applied for as private: serves its own people, and is named to no one else. */
   readonly private: boolean;
+  /** It shows that it has not followed the log for minutes. Left out: it follows, or nothing is known of it. */
+  readonly behind?: boolean;
   /** Why it is not healthy, in words. */
   readonly reason?: string;
 };

@@ -19,6 +19,10 @@ export type HostListing = {
   readonly applied: number;
   /** What it said last of itself. */
   readonly heartbeat: Heartbeat | null;
+  /** Entries of the newest checkpoint that it has shown to hold; null before the first. */
+  readonly size: number | null;
+  /** The log has outgrown that minutes ago: it is sent no clients until it follows. */
+  readonly behind: boolean;
 };
 
 /** What is known of a host besides its rows; none of it is stored. */
@@ -26,23 +30,33 @@ export type HostSigns = {
   readonly present: boolean;
   readonly health: Health;
   readonly heartbeat: Heartbeat | null;
+  readonly size: number | null;
+  readonly behind: boolean;
 };
 
-export function viewOf(id: string, rows: HostRows, { present, health }: HostSigns): HostView {
+const BEHIND = 'does not follow the log';
+
+export function viewOf(id: string, rows: HostRows, { present, health, behind }: HostSigns): HostView {
   const { url, private: hidden } = rows.application;
   const { hostname, protocol } = new URL(url);
   const scheme = protocol === 'https:' ? 'https' : 'http';
   const approved = standingOf(rows) === 'approved';
   const view = { id, url, hostname, scheme, present, healthy: health.healthy, approved, private: hidden } as const;
-  return health.reason === null ? view : { ...view, reason: health.reason };
+  return {
+    ...view,
+    ...(behind ? { behind } : {}),
+    ...(health.reason === null ? {} : { reason: health.reason }),
+  };
 }
 
-export function listingOf(id: string, rows: HostRows, { present, health, heartbeat }: HostSigns): HostListing {
+export function listingOf(id: string, rows: HostRows, signs: HostSigns): HostListing {
+  const { present, health, heartbeat, size, behind } = signs;
   const { url, private: hidden, operator, software, applied } = rows.application;
-  const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason;
+  const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason ?? (behind ? BEHIND : null);
   const standing = standingOf(rows);
   const { healthy } = health;
-  return { id, url, standing, reason, private: hidden, present, healthy, operator, software, applied, heartbeat };
+  const facts = { id, url, standing, reason, private: hidden, present, healthy, operator, software, applied };
+  return { ...facts, heartbeat, size, behind };
 }
 
 /** How many hosts are known, and how many of them are still in after each condition for being sent clients. */
@@ -50,6 +64,7 @@ export function countStates(views: readonly HostView[]): [state: string, count: 
   const approved = views.filter((view) => view.approved);
   const present = approved.filter((view) => view.present);
   const healthy = present.filter((view) => view.healthy);
-  const states = { known: views, approved, present, healthy };
+  const following = healthy.filter((view) => !view.behind);
+  const states = { known: views, approved, present, healthy, following };
   return Object.entries(states).map(([state, hosts]) => [state, hosts.length]);
 }

@@ -2,12 +2,19 @@
  * The hosts of this origin as everything else sees them: who is admitted (host-register), who is there (presence), who is
  * well (probe), what is published of them (host-list-publisher) and who hears of it (feeds).
  */
+import { BEHIND_MS, Outgrown } from '../core/checkpoint-age.ts';
 import { type Door, hostnameOf } from '../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../core/errors.ts';
 import { checkpointEvent, type FeedEvent } from '../core/event-stream.ts';
 import { type Health, healthAfter, newHealth, type ProbeResult } from '../core/health.ts';
 import { listedDoors } from '../core/hosts-list.ts';
-import { type Application, type ApplyAnswer, type Heartbeat, parseHostKey } from '../core/membership.ts';
+import {
+  type Application,
+  type ApplyAnswer,
+  type CosignedByHost,
+  type Heartbeat,
+  parseHostKey,
+} from '../core/membership.ts';
 import type { HostView } from '../core/selection.ts';
 import { type HostRows, type Standing, standingOf } from '../core/standing.ts';
 import type { HttpClient } from '../io/http-client.ts';
@@ -16,6 +23,7 @@ import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
+import type { Cosignatures } from './cosignatures.ts';
 import { createFeeds, type Feed } from './feeds.ts';
 import { createHostListPublisher, type HostListPublisher, type PublishedList } from './host-list-publisher.ts';
 import { createMarkMaker, type MarkMaker } from './host-marks.ts';
@@ -47,6 +55,10 @@ export type HostsDeps = {
   readonly monotonic?: () => number;
   readonly heartbeatSeconds?: number;
   readonly probeIntervalMs?: number;
+  /** What hosts cosigned. Left out: how far they have followed the log is not known, and nothing is decided by it. */
+  readonly cosignatures?: Pick<Cosignatures, 'take' | 'heldBy'>;
+  /** How long ago the log may have outgrown what a host holds. Default {@link BEHIND_MS}. */
+  readonly behindMs?: number;
 };
 
 export type Hosts = {
@@ -98,6 +110,8 @@ class OriginHosts implements Hosts {
   readonly #health = new Map<string, Health>();
   readonly #heartbeats = new Map<string, Heartbeat>();
   readonly #marks: MarkMaker;
+  readonly #behindMs: number;
+  readonly #outgrown: Outgrown;
   #register!: HostRegister;
   #publisher!: HostListPublisher;
   #unsubscribe = (): void => undefined;
@@ -109,6 +123,8 @@ class OriginHosts implements Hosts {
     this.#now = deps.now ?? Date.now;
     this.#monotonic = deps.monotonic ?? (() => performance.now());
     this.#heartbeatSeconds = deps.heartbeatSeconds ?? HEARTBEAT_SECONDS;
+    this.#behindMs = deps.behindMs ?? BEHIND_MS;
+    this.#outgrown = new Outgrown(this.#behindMs);
     this.#marks = createMarkMaker(deps.keys, this.#now);
     const changed = (hostId: string) => this.#presenceChanged(hostId);
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
@@ -144,9 +160,11 @@ class OriginHosts implements Hosts {
 
   async start(): Promise<void> {
     this.#started = true;
-    this.#unsubscribe = this.#deps.log.subscribe(({ checkpoint: { size }, note }) =>
-      this.#feeds.broadcast(checkpointEvent(size, note)),
-    );
+    this.#unsubscribe = this.#deps.log.subscribe(({ checkpoint: { size }, note }) => {
+      this.#outgrown.note(size, this.#monotonic());
+      this.#feeds.broadcast(checkpointEvent(size, note));
+    });
+    this.#outgrown.note(this.#deps.log.checkpoint()?.checkpoint.size ?? 0, this.#monotonic());
     await this.#publish();
     this.#prober.start();
   }
@@ -196,7 +214,7 @@ class OriginHosts implements Hosts {
   views(): readonly HostView[] {
     if (!this.#views || this.#monotonic() > this.#views.untilMs) {
       const hosts = [...this.#register.all()].map(([id, rows]) => viewOf(id, rows, this.#signsOf(id)));
-      this.#views = { hosts, untilMs: this.#presence.nextEndMs() };
+      this.#views = { hosts, untilMs: this.#viewsEndMs() };
     }
     return this.#views.hosts;
   }
@@ -218,6 +236,7 @@ class OriginHosts implements Hosts {
     }
     this.#heartbeats.set(hostId, heartbeat);
     this.#presence.heartbeat(hostId);
+    if (heartbeat.cosigned) void this.#takeCosigned(hostId, heartbeat.cosigned);
   }
 
   openFeed(hostId: string | null, lastEventId: string | null = null): { feed: Feed; closed: () => void } {
@@ -265,6 +284,31 @@ class OriginHosts implements Hosts {
     if (this.#started) await this.#publish();
   }
 
+  /** A heartbeat counts whatever it carries: what is wrong with that is for an admin to look into. */
+  async #takeCosigned(hostId: string, said: CosignedByHost): Promise<void> {
+    const wasBehind = this.#isBehind(hostId);
+    try {
+      await this.#deps.cosignatures?.take(hostId, said);
+    } catch (err) {
+      this.#deps.metrics
+        .counter('host_cosignatures_refused_total', 'Checkpoints of hosts that were not what they should be', ['host'])
+        .inc({ host: hostId });
+      this.#deps.logger.warn({ host: hostId, err }, 'what the host cosigned was not taken in');
+    }
+    if (this.#isBehind(hostId) !== wasBehind) this.#views = null;
+  }
+
+  #isBehind(hostId: string): boolean {
+    const size = this.#deps.cosignatures?.heldBy(hostId) ?? null;
+    const since = size === null ? null : this.#outgrown.since(size);
+    return since !== null && this.#monotonic() - since > this.#behindMs;
+  }
+
+  /** Hosts fall behind without anything happening. A tenth later than they might is soon enough. */
+  #viewsEndMs(): number {
+    return Math.min(this.#presence.nextEndMs(), this.#monotonic() + this.#behindMs / 10);
+  }
+
   #presenceChanged(hostId: string): void {
     this.#views = null;
     const present = this.#presence.isPresent(hostId);
@@ -309,6 +353,8 @@ class OriginHosts implements Hosts {
 
   #signsOf(id: string): HostSigns {
     const heartbeat = this.#heartbeats.get(id) ?? null;
-    return { present: this.#presence.isPresent(id), health: this.#healthOf(id), heartbeat };
+    const size = this.#deps.cosignatures?.heldBy(id) ?? null;
+    const [present, behind] = [this.#presence.isPresent(id), this.#isBehind(id)];
+    return { present, health: this.#healthOf(id), heartbeat, size, behind };
   }
 }

@@ -6,6 +6,7 @@ import { type Bell, createBell } from '../io/bell.ts';
 import { createEvidenceFolder } from '../io/evidence-folder.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
+import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { formsFolder, type OriginStores } from '../io/stores.ts';
 import type { Upstream } from '../io/upstream.ts';
@@ -142,11 +143,16 @@ async function openGuardedLog(
 ): Promise<Pick<Registry, 'log' | 'guard'>> {
   const { metadata, blobs } = stores;
   await mendLog({ metadata, blobs });
-  const replaced = await metadata.scan('log-key', '');
-  const vkeys = [...new Set([keys.log.vkey, ...replaced.flatMap(({ key, row }) => [key, row.previous])])];
+  const vkeys = await everyLogKey(metadata, keys.log.vkey);
   const evidence = createEvidenceFolder(join(dir, 'evidence'));
   const guard = await openForkGuard({ metadata, vkeys, logName: keys.logName, evidence, logger });
   return { guard, log: await openLog({ metadata, blobs, logKey: keys.log, now, guard, ...options }) };
+}
+
+/** The key that signs the log now, and all that did before. */
+export async function everyLogKey(metadata: Pick<MetadataStore, 'scan'>, vkey: string): Promise<string[]> {
+  const replaced = await metadata.scan('log-key', '');
+  return [...new Set([vkey, ...replaced.flatMap(({ key, row }) => [key, row.previous])])];
 }
 
 function showLog(metrics: Metrics, log: Log, guard: ForkGuard): void {

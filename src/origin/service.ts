@@ -17,6 +17,7 @@ import { type Answer, createHttpServer, jsonAnswer, newVia, problemAnswer } from
 import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { readPolicyFile } from '../io/policy-file.ts';
 import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
 import { type OriginStores, openOriginStores } from '../io/stores.ts';
 import { createUpstream, type Upstream } from '../io/upstream.ts';
@@ -25,6 +26,7 @@ import { createAdminHandler } from './admin.ts';
 import { createChangeDocs } from './change-docs.ts';
 import { createChangedPackages } from './changed-packages.ts';
 import { createChanges } from './changes.ts';
+import { type Cosigning, type CosigningTimes, openCosigning } from './cosigning.ts';
 import { createFederationRoutes } from './federation-routes.ts';
 import type { ForkGuard } from './fork-guard.ts';
 import { createGossip } from './gossip.ts';
@@ -42,6 +44,8 @@ export type OriginConfig = OriginSettings & {
   readonly freshnessMs: number;
   /** Bytes of disk for tarballs of the upstream; null or left out: no bound. */
   readonly diskBudgetBytes?: number | null;
+  /** Path of a C2SP tlog-policy, whose witnesses with a URL are asked to cosign; null or left out: nobody is. */
+  readonly policy?: string | null;
 };
 
 export type OriginDeps = {
@@ -61,6 +65,7 @@ export type OriginDeps = {
   /** Unix ms that never go back. The default starts from the machine's clock and is not moved by its corrections. */
   readonly now?: () => number;
   readonly times?: Partial<OriginTimes>;
+  readonly cosigningTimes?: CosigningTimes;
   readonly repeatLimits?: Partial<RepeatLimits>;
   readonly scrubRate?: ScrubRate;
   /** Told of each step at which a crash would leave something half done. */
@@ -171,10 +176,13 @@ async function serve(
   const doors = () => ({ doors: config.doors, port });
   const hostClient = createHttpClient({ userAgent: userAgent(deps), allowPrivate: config.allowPrivate });
   cleanups.push(() => hostClient.close());
+  const cosigning = await openOriginCosigning(config, deps, parts, cleanups);
+  const { cosignatures } = cosigning;
   const hosts = await createHosts({
     store: stores.metadata,
     log: registry.log,
     keys,
+    cosignatures,
     doors,
     allowPrivate: config.allowPrivate,
     isOwnHost: deps.isOwnHost ?? (() => false),
@@ -208,7 +216,7 @@ async function serve(
     avoid: (network, hostId) => repeats.avoid(network, hostId, now()),
     logAnswers: createLogAnswers({
       metadata: stores.metadata,
-      checkpoint: () => registry.log.checkpoint()?.note ?? null,
+      checkpoint: cosignatures.note,
     }),
     gossip: createGossip({ ...registry, logger }),
     metrics,
@@ -242,10 +250,15 @@ async function serve(
   cleanups.push(async () => changed.close());
   port = await server.listen(config.host, config.port);
   await refuseOurselves(upstream, logger);
+  await cosigning.start();
   await hosts.start();
   const admin = await serveAdmin(
     parts.dir,
-    createAdminHandler({ hosts, packages: registry.packages, verify: () => verifyStores(stores) }),
+    createAdminHandler({
+      hosts,
+      packages: registry.packages,
+      verify: () => verifyStores(stores, async () => registry.log.checkpoint()?.checkpoint ?? null),
+    }),
   );
   cleanups.push(() => admin.close());
   const url = boundUrl(config.host, port);
@@ -263,6 +276,23 @@ async function serve(
     rootKeyFile: keys.rootKeyFile,
     hosts,
   };
+}
+
+async function openOriginCosigning(
+  { policy }: OriginConfig,
+  deps: OriginDeps,
+  { dir, keys, stores, registry, metrics, now }: Parts,
+  cleanups: Cleanup[],
+): Promise<Cosigning> {
+  const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
+  cleanups.push(() => client.close());
+  const cosigning = await openCosigning({
+    ...{ dir, keys, metadata: stores.metadata, registry, client, logger: deps.logger, metrics, now },
+    policy: policy ? await readPolicyFile(policy) : null,
+    ...(deps.cosigningTimes ? { times: deps.cosigningTimes } : {}),
+  });
+  cleanups.push(() => cosigning.close());
+  return cosigning;
 }
 
 /** An address that stands for all addresses is reached by any of them. */
@@ -291,7 +321,7 @@ function monotonicNow(): () => number {
 function health({ log, guard }: Registry, hosts: Hosts, failure: Error | null): Answer {
   if (failure) return problemAnswer(503, 'broken', failure.message);
   const views = hosts.views();
-  const fit = views.filter((host) => host.approved && host.present && host.healthy).length;
+  const fit = views.filter((host) => host.approved && host.present && host.healthy && !host.behind).length;
   const facts = {
     status: guard.halted() === null ? 'ok' : 'halted',
     role: 'origin',

@@ -13,6 +13,7 @@ const host: ShownHost = {
   standing: 'approved',
   present: true,
   healthy: true,
+  behind: false,
   private: false,
   reason: null,
   operator: null,
@@ -22,6 +23,7 @@ test('hosts are listed in columns, with what they are now', () => {
   const listing = formatHosts([
     host,
     { ...host, id: 'fedcba9876543210', healthy: false, reason: 'served wrong bytes' },
+    { ...host, id: '1111111111111111', behind: true, reason: 'does not follow the log' },
     { ...host, id: '0000000000000000', standing: 'pending', present: false, private: true },
   ]);
   assert.equal(
@@ -30,6 +32,7 @@ test('hosts are listed in columns, with what they are now', () => {
       'ID                STANDING  NOW            URL                     REASON',
       '0123456789abcdef  approved  here           https://mirror.example',
       'fedcba9876543210  approved  unwell         https://mirror.example  served wrong bytes',
+      '1111111111111111  approved  behind         https://mirror.example  does not follow the log',
       '0000000000000000  pending   away, private  https://mirror.example',
       '',
     ].join('\n'),
