@@ -75,10 +75,13 @@ export class UpstreamError extends FederationError {
   readonly status: number = 502;
   /** What was asked of the upstream, such as `packument of express`. */
   readonly what: string;
+  /** When it makes sense to ask again; null if nobody knows. */
+  readonly retryAfterSeconds: number | null;
 
-  constructor(facts: { what: string; reason: string }, options?: ErrorOptions) {
+  constructor(facts: { what: string; reason: string; retryAfterSeconds?: number }, options?: ErrorOptions) {
     super(`${facts.what}: ${facts.reason}`, options);
     this.what = facts.what;
+    this.retryAfterSeconds = facts.retryAfterSeconds ?? null;
   }
 }
 

@@ -1,6 +1,6 @@
 /** Putting an answer on the wire: whole bytes, streams with back-pressure, and errors as JSON. */
 import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
-import { FederationError } from '../core/errors.ts';
+import { FederationError, UpstreamError } from '../core/errors.ts';
 
 /**
  * What a handler answers. A body that is bytes gets its `content-length`; one that is an iterable is pulled only as fast
@@ -46,7 +46,13 @@ export function jsonAnswer(status: number, value: unknown, headers: Readonly<Rec
 /** The one place where an error becomes a status. Returns null for an error that is a fault of this program. */
 export function answerOfError(error: unknown): Answer | null {
   if (!(error instanceof FederationError)) return null;
-  return problemAnswer(error.status, error.code, error.message, error.status === 401 ? CHALLENGE : {});
+  return problemAnswer(error.status, error.code, error.message, headersOf(error));
+}
+
+function headersOf(error: FederationError): Readonly<Record<string, string>> {
+  if (error.status === 401) return CHALLENGE;
+  const seconds = error instanceof UpstreamError ? error.retryAfterSeconds : null;
+  return seconds === null ? {} : { 'retry-after': String(seconds) };
 }
 
 /** RFC 9110 section 15.5.2 wants a challenge with every 401. */

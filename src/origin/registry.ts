@@ -126,7 +126,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
   );
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
   const forms = createForms({ folder: formsFolder(deps.dir), blobs, note });
-  const tarballs = createTarballs({ ...common, store: stores.tarballs, random: Math.random });
+  const tarballs = createTarballs({ ...common, store: stores.tarballs, random: Math.random, now });
   showLog(metrics, log, guard);
   metrics.gauge('upstream_flights', 'Packages being asked for', [], (gauge) => gauge.set(learner.flights()));
   const idle = async () => {

@@ -10,6 +10,7 @@ import { toHex } from '../core/bytes.ts';
 import { chunkRoot } from '../core/chunks.ts';
 import { IntegrityError, UpstreamError, WithdrawnError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
+import { Holds } from '../core/holds.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { Measured } from '../core/measured.ts';
@@ -71,12 +72,16 @@ export function createTarballs(deps: {
   upstream: Upstream;
   incidents: Incidents;
   random: () => number;
+  /** Ms of a clock that never goes back. */
+  now: () => number;
   step?: (name: 'tarball:stored' | 'tarball:chunks-stored' | 'tarball:measured') => void;
 }): Tarballs {
   const { metadata, blobs, store, log, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
   const measuring = new Map<string, Promise<void>>();
   const recent = new Map<string, RecentTarball>();
+  // Pins for which the upstream sends wrong bytes again and again: else each client would cause the download anew.
+  const holds = new Holds();
   // By pinned hash; the index itself keeps only the version that had a hash first.
   // Pins that are known to be measured, so that a hit needs no look at the table.
   const measured = new Set<string>();
@@ -90,8 +95,9 @@ export function createTarballs(deps: {
   }
 
   async function download(ref: TarballRef): Promise<string> {
-    const url = await urlOf(ref);
     const { pinned } = ref;
+    refuseHeld(ref);
+    const url = await urlOf(ref);
     const expected = { algorithm: pinned.algorithm, hex: pinned.hex };
     const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
     try {
@@ -99,13 +105,26 @@ export function createTarballs(deps: {
       if (!answer)
         throw new UpstreamError({ what: `${ref.name}@${ref.version}`, reason: 'the upstream has no such tarball' });
       const stored = await store.putStream(expected, answer.body, limits);
+      holds.succeeded(formatPinned(pinned));
       deps.step?.('tarball:stored');
       await measure(pinned, stored);
       return stored.sha512;
     } catch (error) {
-      if (error instanceof IntegrityError) await reportWrongBytes(ref, error);
+      if (error instanceof IntegrityError) {
+        holds.failed(formatPinned(pinned), deps.now());
+        await reportWrongBytes(ref, error);
+      }
       throw error;
     }
+  }
+
+  /** @throws UpstreamError */
+  function refuseHeld({ pinned, name, version }: TarballRef): void {
+    const left = holds.left(formatPinned(pinned), deps.now());
+    if (left === 0) return;
+    const retryAfterSeconds = Math.ceil(left / 1000);
+    const reason = `the upstream keeps sending wrong bytes; it is asked again in ${retryAfterSeconds} s at the earliest`;
+    throw new UpstreamError({ what: `tarball of ${name}@${version}`, reason, retryAfterSeconds });
   }
 
   /** One flight per pin: until it has landed, every hit on the tarball comes here. */

@@ -40,6 +40,7 @@ describe('wrong bytes from the upstream', () => {
       assert.equal((await origin.ask(PATH, { method: 'HEAD' })).status, 502);
       assert.deepEqual(await storedFiles(origin.data, /^cache\/tarballs/), []);
       origin.upstream.mend();
+      origin.pass(30_000);
       assert.deepEqual((await origin.ask(PATH)).body, tarball);
       assert.notDeepEqual(await storedFiles(origin.data, /^cache\/tarballs/), []);
       await assertSound(origin.data);
@@ -58,6 +59,37 @@ describe('wrong bytes from the upstream', () => {
     assert.equal(origin.upstream.count(/\.tgz$/), 1);
     assert.deepEqual(await incidentsOf(origin.data), ['wrong-bytes held@1.0.0']);
     assert.equal(await origin.metric('incidents_total', { kind: 'wrong-bytes' }), 1);
+  });
+
+  it('are not fetched anew for each who asks: after a few times they are waited for, longer each time', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const tarball = origin.put('held')['1.0.0'] as Buffer;
+    const other = origin.put('other')['1.0.0'] as Buffer;
+    origin.upstream.fault(/held-1\.0\.0\.tgz$/, 'corrupt');
+    const ask = () => origin.ask(PATH, { headers: pnpm, from: newNetwork() });
+    for (let time = 1; time <= 6; time++) assert.match((await ask()).error, /^wrong bytes from/);
+    for (const seconds of [30, 60]) {
+      const before = origin.upstream.count(/\.tgz$/);
+      for (let time = 0; time < 3; time++) {
+        const reply = await ask();
+        assert.equal(reply.status, 502);
+        assert.match(reply.error, /held@1\.0\.0: the upstream keeps sending wrong bytes; it is asked again in \d+ s/);
+        const wait = Number(reply.headers['retry-after']);
+        assert.ok(wait > seconds - 10 && wait <= seconds, `${wait} s`);
+      }
+      assert.equal((await origin.ask(`${blobOf(tarball)}`)).status, 502);
+      assert.equal(origin.upstream.count(/\.tgz$/), before);
+      origin.pass(seconds * 1000);
+      assert.match((await ask()).error, /^wrong bytes from/);
+    }
+    assert.deepEqual((await origin.ask('/other/-/other-1.0.0.tgz')).body, other, 'nothing else waits');
+    origin.upstream.mend();
+    assert.equal((await ask()).status, 502);
+    origin.pass(120_000);
+    assert.deepEqual((await ask()).body, tarball);
+    assert.deepEqual((await origin.ask(PATH)).body, tarball);
+    assert.deepEqual(await incidentsOf(origin.data), ['wrong-bytes held@1.0.0']);
+    await assertSound(origin.data);
   });
 
   it('under a hash that no tarball has are never served, whatever else the packument says', async (t) => {

@@ -27,7 +27,7 @@ async function start(t: TestContext) {
     tarball: async () => ({ size: bytes.length, body: bodyOf(bytes) }),
   };
   const incidents = { report: () => assert.fail('no incident'), list: async () => [], settle: async () => undefined };
-  const deps = { metadata, blobs, store, log, upstream, incidents, random: () => 0 };
+  const deps = { metadata, blobs, store, log, upstream, incidents, random: () => 0, now: () => 1 };
   const open = () => createTarballs(deps as unknown as Parameters<typeof createTarballs>[0]);
   const kinds = () => journalKinds(metadata);
   return { metadata, blobs, store, sha512, ref, tarballs: open(), open, kinds };
