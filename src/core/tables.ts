@@ -166,13 +166,12 @@ export type ApplicationRow = {
 /** By host id. */
 export type SuspensionRow = { readonly since: number; readonly reason: string };
 
-/** By name, at a mirror with a door: what its origin said last of the package, and when (unix ms). */
+/** By name, at a mirror with a door: what only this machine knows of the package. */
 export type FollowedRow = {
-  /** SHA-256 of the head; null where the origin has no such package. */
+  /** SHA-256 of the newest head whose content was held whole; null for none. What the log names may be newer. */
   readonly head: string | null;
+  /** When the origin was last asked to look at it, unix ms. */
   readonly checked: number;
-  /** Why the origin has withdrawn it; null for a package that is merely absent. */
-  readonly withdrawn: string | null;
 };
 
 /** By pinned hash, at a mirror with a door: the sha512 of bytes that were seen to satisfy a weaker pin. */

@@ -6,7 +6,9 @@ import { type IndexReader, rowsOf, verifyForms } from './verify-index.ts';
 import { type Check, Tally } from './verify-report.ts';
 
 /** `holds`: whether a blob is there at all. A head is stored last, so what it is made of must be there, too. */
-export type HeadsReader = Pick<IndexReader, 'scan' | 'blob'> & { readonly holds: (sha256: string) => Promise<boolean> };
+export type HeadsReader = Pick<IndexReader, 'get' | 'scan' | 'blob'> & {
+  readonly holds: (sha256: string) => Promise<boolean>;
+};
 
 /** Every head that is held is about its name, and both forms can be made of what is stored. Others are counted. */
 export async function verifyHeads(reader: HeadsReader): Promise<Check> {
@@ -16,7 +18,7 @@ export async function verifyHeads(reader: HeadsReader): Promise<Check> {
     tally.count('package');
     const hash = row.head;
     if (hash === null) continue;
-    if (!(await reader.holds(hash))) {
+    if (!(await reader.holds(hash)) && (await reader.get('followed', name))?.head !== hash) {
       absent += 1;
       continue;
     }

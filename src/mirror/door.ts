@@ -78,8 +78,8 @@ async function metadata(deps: MirrorDoorDeps, incoming: Incoming, path: readonly
 }
 
 async function packument(deps: MirrorDoorDeps, incoming: Incoming, name: string, door: Door): Promise<Answer> {
-  const { shown, stale } = await deps.packages.get(name);
-  return packumentAnswer(incoming, { head: shown.head, hash: shown.hash, stale }, door.url, deps.forms);
+  const { content, stale } = await deps.packages.get(name);
+  return packumentAnswer(incoming, { head: content.head, hash: content.hash, stale }, door.url, deps.forms);
 }
 
 async function manifest(
@@ -89,23 +89,24 @@ async function manifest(
   spec: string,
   door: Door,
 ): Promise<Answer> {
-  const { shown, stale } = await deps.packages.get(name);
-  const version = Object.hasOwn(shown.tags, spec) ? (shown.tags[spec] as string) : spec;
-  const entry = shown.entries.get(version);
+  const shown = await deps.packages.get(name);
+  const { tags } = shown.content;
+  const version = Object.hasOwn(tags, spec) ? (tags[spec] as string) : spec;
+  const entry = await deps.packages.version(shown, version);
   if (!entry) throw new NotFoundError(`${name} has no version or dist-tag ${JSON.stringify(spec)}`);
   const blob = await storedBlob(deps.stores.blobs, entry.manifest, `${name}@${version}`);
-  return manifestAnswer(incoming, { ...entry, name, blob, stale }, door.url);
+  return manifestAnswer(incoming, { ...entry, name, blob, stale: shown.stale }, door.url);
 }
 
 async function distTags(deps: MirrorDoorDeps, incoming: Incoming, name: string, tag: string | null): Promise<Answer> {
-  const { shown, stale } = await deps.packages.get(name);
-  return distTagsAnswer(incoming, { name, tags: shown.tags, hash: shown.head.tags, stale }, tag);
+  const { content, stale } = await deps.packages.get(name);
+  return distTagsAnswer(incoming, { name, tags: content.tags, hash: content.head.tags, stale }, tag);
 }
 
 async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, file: string): Promise<Answer> {
-  const { shown, stale } = await deps.packages.get(name);
-  const version = shown.files.get(file) ?? versionFromFile(name, file) ?? '';
-  const entry = shown.entries.get(version);
+  const shown = await deps.packages.get(name);
+  const version = shown.content.files.get(file) ?? versionFromFile(name, file) ?? '';
+  const entry = await deps.packages.version(shown, version);
   if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
   const hex = await sha512Of(deps, entry.pinned, `${name}/-/${file}`);
   const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door' }));
@@ -113,7 +114,7 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   // By name, and names can be withdrawn; only hashes are for ever.
   const unfinished = answer.headers['cache-control'] === CACHE.byHashUnfinished;
   const cacheControl = unfinished ? CACHE.byNameUnfinished : CACHE.byName;
-  return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, ...staleHeaders(stale) } };
+  return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, ...staleHeaders(shown.stale) } };
 }
 
 /** The sha512 of a pinned tarball; bytes for a weaker pin come by name from the origin, and are checked against the pin. */

@@ -6,11 +6,13 @@ import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { Handler } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
+import type { Metrics } from '../io/metrics.ts';
 import { type DoorStores, formsFolder } from '../io/stores.ts';
 import { createMirrorDoor } from './door.ts';
-import { createHeadFetcher } from './fetch-head.ts';
+import type { HeadFetcher } from './fetch-head.ts';
 import { followPackages } from './follow-packages.ts';
 import { createForward } from './forward.ts';
+import type { LogFollower } from './log-follower.ts';
 import type { BlobServer } from './serve-blob.ts';
 import type { MirrorConfig } from './service.ts';
 
@@ -19,11 +21,14 @@ const FRESHNESS_MS = 300_000;
 /** @param cleanups gets what has to be closed after the server */
 export function openMirrorDoor(
   parts: {
-    config: Pick<MirrorConfig, 'origin' | 'peers' | 'freshnessMs'>;
+    config: Pick<MirrorConfig, 'origin' | 'freshnessMs'>;
     door: string;
     dir: string;
     client: HttpClient;
     stores: DoorStores;
+    heads: HeadFetcher;
+    follower: LogFollower;
+    metrics: Metrics;
     tarballs: BlobStore;
     blobs: BlobServer;
     /** The paths of every mirror. */
@@ -35,13 +40,11 @@ export function openMirrorDoor(
   },
   cleanups: (() => Promise<void>)[],
 ): Handler {
-  const { config, client, logger, now } = parts;
-  const { origin, peers } = config;
-  const { stores } = parts;
+  const { config, client, stores, heads, follower, logger, metrics, now } = parts;
+  const { origin } = config;
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
   const forms = createForms({ folder: formsFolder(parts.dir), blobs: stores.blobs, note });
   cleanups.push(() => forms.idle());
-  const heads = createHeadFetcher({ blobs: stores.blobs, client, sources: [...peers, origin] });
   const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
   const doors = [makeDoor('self', parts.door)];
   logger.warn(
@@ -50,7 +53,7 @@ export function openMirrorDoor(
   );
   return createMirrorDoor({
     doors: () => ({ doors, port: parts.port() }),
-    packages: followPackages({ origin, client, stores, heads, freshnessMs, logger, now }),
+    packages: followPackages({ origin, client, stores, heads, follower, freshnessMs, logger, metrics, now }),
     forms,
     stores,
     tarballs: parts.tarballs,

@@ -17,6 +17,7 @@ import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createBlobFetcher, FETCH_TIMES } from './fetch-blob.ts';
+import { createHeadFetcher } from './fetch-head.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import type { HeldLogStep } from './held-log.ts';
@@ -195,9 +196,13 @@ async function serve(
     ...{ keys, url: () => url, membership, list, trust, follower, logAnswers, blobs: server, failure, metrics, now },
   });
   let port = 0;
-  const doorParts = { config, dir, client, tarballs: blobs, blobs: server, routes, logger, now, port: () => port };
   const { door } = config;
-  const handler = door && stores.door ? openMirrorDoor({ ...doorParts, door, stores: stores.door }, cleanups) : routes;
+  const heads = stores.door && createHeadFetcher({ blobs: stores.door.blobs, client, sources: [...peers, origin] });
+  const doorParts = { config, dir, client, follower, tarballs: blobs, blobs: server, routes, logger, metrics, now };
+  const handler =
+    door && stores.door && heads
+      ? openMirrorDoor({ ...doorParts, door, stores: stores.door, heads, port: () => port }, cleanups)
+      : routes;
   const http = createHttpServer({
     ...{ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [] },
     handler: gossip.handler(handler),
