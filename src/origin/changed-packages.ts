@@ -30,7 +30,9 @@ const SCAN_MAX = 20_000;
 /** The same for a page that has none yet: followers take an empty page for the end of the feed. */
 const EMPTY_SCAN_MAX = 200_000;
 
-export function createChangedPackages(metadata: MetadataStore): ChangedPackages {
+export function createChangedPackages(
+  metadata: Pick<MetadataStore, 'entries' | 'folded' | 'get' | 'count'>,
+): ChangedPackages {
   let newest = 0;
   let searched = 0;
 

@@ -61,6 +61,12 @@ const reads: [string, NpmRequest][] = [
   ['/@s/p/-/@s/p-1.0.0.tgz', tarball('@s/p', 'p-1.0.0.tgz')],
   ['/@s%2fp/-/@s%2fp-1.0.0.tgz', tarball('@s/p', 'p-1.0.0.tgz')],
   ['/@s/-/-/--1.0.0.tgz', tarball('@s/-', '--1.0.0.tgz')],
+  // The replication feed, alone and below the name of the database that it once was.
+  ['/_changes', { kind: 'changes', query: '' }],
+  ['/_changes?since=5&limit=10', { kind: 'changes', query: 'since=5&limit=10' }],
+  ['/registry/_changes?since=now', { kind: 'changes', query: 'since=now' }],
+  ['/registry', packument('registry')],
+  ['/express/_changes', manifest('express', '_changes')],
   // The rest of the npm API that can be read.
   ['/-/ping', { kind: 'ping' }],
   ['/-/ping?write=true', { kind: 'ping' }],
@@ -128,6 +134,7 @@ const changes: [string, string, object][] = [
   ['POST', '/-/npm/v1/hooks/hook', write('hook')],
   ['PUT', '/-/team/o/t/user', write('organisation')],
   ['POST', '/-/stage/package/p', write('stage')],
+  ['POST', '/_changes?since=5', { kind: 'changes', query: 'since=5' }],
   ['POST', '/-/npm/v1/security/advisories/bulk', { kind: 'advisories' }],
   ['POST', '/-/npm/v1/security/audits', { kind: 'audit' }],
   ['POST', '/-/npm/v1/security/audits/quick', { kind: 'audit-quick' }],
@@ -216,7 +223,7 @@ for (const url of malformed) {
 const absent = [
   '/__proto__',
   '/__proto__/1.0.0',
-  '/_changes',
+  '/_all_docs',
   '/.npmrc',
   '/favicon.ico',
   '/node_modules',

@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { type Entry, formatEntry } from '../../src/core/entry.ts';
+import { sha256Hex } from '../../src/core/hash.ts';
+import type { PackageChange } from '../../src/core/npm-changes.ts';
+import type { PackageRow } from '../../src/core/tables.ts';
+import { type ChangedPackages, createChangedPackages } from '../../src/origin/changed-packages.ts';
+
+type Step = { readonly name: string; readonly does: 'learn' | 'withdraw' | 'nothing' };
+
+const step: fc.Arbitrary<Step> = fc.record({
+  name: fc.constantFrom('a', 'b', 'c', 'd', 'e'),
+  does: fc.constantFrom('learn', 'learn', 'withdraw', 'nothing'),
+});
+
+/** A journal made of steps, the rows that are its fold, and the changes that a follower has to be told. */
+function journalOf(steps: readonly Step[]) {
+  const rows = new Map<string, PackageRow>();
+  const newest = new Map<string, { seq: number; deleted: boolean }>();
+  const entries = steps.map(({ name, does }, index) => {
+    const seq = (rows.get(name)?.seq ?? 0) + 1;
+    const time = index + 1;
+    if (does === 'nothing') return formatEntry({ kind: 'commit', time });
+    newest.set(name, { seq: index + 1, deleted: does === 'withdraw' });
+    if (does === 'learn') {
+      const entry = { kind: 'learned', time, name, head: sha256Hex(formatEntry({ kind: 'commit', time })) } as const;
+      rows.set(name, { head: entry.head, seq, withdrawn: null });
+      return formatEntry(entry);
+    }
+    const entry: Entry = { kind: 'withdraw', time, name, version: '*', deadline: 1, reason: 'x' };
+    rows.set(name, { head: null, seq: seq - 1, withdrawn: { reason: 'x', at: time, deadline: 1 } });
+    return formatEntry(entry);
+  });
+  const changes = [...newest].map(([id, { seq, deleted }]) => ({ id, seq, deleted })).sort((a, b) => a.seq - b.seq);
+  return { entries, rows, changes };
+}
+
+function packagesOf({ entries, rows }: Pick<ReturnType<typeof journalOf>, 'entries' | 'rows'>): ChangedPackages {
+  return createChangedPackages({
+    entries: async (from, limit) => entries.slice(from, from + limit),
+    folded: async () => entries.length,
+    get: async (_table, key) => (rows.get(key) ?? null) as never,
+    count: async () => rows.size,
+  });
+}
+
+const told = (changes: readonly PackageChange[]) => changes.map(({ id, seq, deleted }) => ({ id, seq, deleted }));
+
+async function walk(packages: ChangedPackages, since: number, limit: number): Promise<PackageChange[]> {
+  const to = await packages.newest();
+  const all: PackageChange[] = [];
+  for (let position = since; position < to; ) {
+    const stretch = await packages.after(position, to, limit);
+    assert.ok(stretch.position > position && stretch.changes.length > 0 && stretch.changes.length <= limit);
+    all.push(...stretch.changes);
+    position = stretch.position;
+  }
+  return all;
+}
+
+test('pages of any length tell each package once, where it changed last', async () => {
+  const steps = fc.array(step, { maxLength: 60 });
+  const limit = fc.integer({ min: 1, max: 8 });
+  await fc.assert(
+    fc.asyncProperty(steps, fc.nat(60), limit, async (steps, since, limit) => {
+      const journal = journalOf(steps);
+      const packages = packagesOf(journal);
+      const expected = journal.changes.filter(({ seq }) => seq > since);
+      assert.equal(await packages.newest(), journal.changes.at(-1)?.seq ?? 0);
+      assert.deepEqual(told(await walk(packages, since, limit)), expected);
+      const back = await packages.before(await packages.newest(), since, limit);
+      assert.deepEqual(told(back), expected.reverse().slice(0, limit));
+    }),
+  );
+});
+
+test('the newest change moves with the journal', async () => {
+  const steps: Step[] = [{ name: 'a', does: 'learn' }];
+  const journal = journalOf(steps);
+  const packages = packagesOf(journal);
+  assert.equal(await packages.newest(), 1);
+  journal.entries.push(...journalOf([{ name: 'x', does: 'nothing' }]).entries);
+  assert.equal(await packages.newest(), 1);
+  journal.entries.push(...journalOf([{ name: 'b', does: 'learn' }]).entries);
+  assert.equal(await packages.newest(), 3);
+});
+
+test('a page costs no more than some entries, but is not empty before the end', async () => {
+  const nothing: Step[] = Array.from({ length: 30_000 }, () => ({ name: 'x', does: 'nothing' }));
+  const journal = journalOf([{ name: 'a', does: 'learn' }, ...nothing, { name: 'b', does: 'learn' }]);
+  const packages = packagesOf(journal);
+  const first = await packages.after(0, 30_002, 10);
+  assert.deepEqual([told(first.changes).map(({ id }) => id), first.position], [['a'], 20_000]);
+  const second = await packages.after(1, 30_002, 10);
+  assert.deepEqual([told(second.changes).map(({ id }) => id), second.position], [['b'], 30_002]);
+});
