@@ -7,7 +7,7 @@
  */
 import { ConflictError } from '../core/errors.ts';
 import { DERIVED_TABLES } from '../core/tables.ts';
-import { FOLDS, verifyFold } from '../core/verify-index.ts';
+import { FOLDS, verifyFold } from '../core/verify-tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';

@@ -1,11 +1,12 @@
 import { MalformedError, NotFoundError } from '../core/errors.ts';
 import { type Head, parseHead, parseVersionEntry, type VersionEntry } from '../core/head.ts';
+import { show } from '../core/index-reader.ts';
 import { HEAD_BYTES_MAX, MANIFEST_BYTES_MAX } from '../core/limits.ts';
 import { chunkListBytes } from '../core/measured.ts';
 import type { MemoryTables } from '../core/memory-tables.ts';
 import { openPages } from '../core/pages.ts';
 import { type AheadRow, versionKey, versionOfKey, versionPrefix } from '../core/tables.ts';
-import { checkChunkList, show, verifyForms, verifyManifest } from '../core/verify-index.ts';
+import { checkChunkList, verifyForms, verifyManifest } from '../core/verify-index.ts';
 import { type Check, Tally } from '../core/verify-report.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';

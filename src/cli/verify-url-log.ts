@@ -8,9 +8,10 @@ import { checkLogKey } from '../core/log-key.ts';
 import { MemoryTables } from '../core/memory-tables.ts';
 import type { TreeHead } from '../core/merkle.ts';
 import { splitNote } from '../core/note.ts';
-import { checkEntry, FOLDS, tablesReader } from '../core/verify-index.ts';
+import { checkEntry } from '../core/verify-index.ts';
 import { verifyLog } from '../core/verify-log.ts';
 import { type Check, Tally } from '../core/verify-report.ts';
+import { FOLDS, tablesReader } from '../core/verify-tables.ts';
 import type { LogSource } from '../mirror/log-source.ts';
 import { remoteLog } from './remote-log.ts';
 

@@ -2,7 +2,8 @@
 
 import { MalformedError } from './errors.ts';
 import { parseHead } from './head.ts';
-import { type IndexReader, rowsOf, verifyForms } from './verify-index.ts';
+import { type IndexReader, rowsOf } from './index-reader.ts';
+import { verifyForms } from './verify-index.ts';
 import { type Check, Tally } from './verify-report.ts';
 
 /** `holds`: whether a blob is there at all. A head is stored last, so what it is made of must be there, too. */

@@ -2,15 +2,17 @@
 
 import { join } from 'node:path';
 import { openCheckpoint } from '../core/checkpoint.ts';
+import type { IndexReader } from '../core/index-reader.ts';
 import { logNameOf, type OriginKeys, openKeysNote } from '../core/keys-note.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
 import { checkLogKey } from '../core/log-key.ts';
 import type { TreeHead } from '../core/merkle.ts';
 import { verifyBlobs } from '../core/verify-blobs.ts';
 import { type HeadsReader, verifyHeads } from '../core/verify-heads.ts';
-import { FOLDS, type IndexReader, verifyIndex, verifyJournal, verifyTables } from '../core/verify-index.ts';
+import { verifyIndex, verifyJournal } from '../core/verify-index.ts';
 import { type LogReader, verifyLog } from '../core/verify-log.ts';
 import type { Check, VerifyReport } from '../core/verify-report.ts';
+import { FOLDS, verifyTables } from '../core/verify-tables.ts';
 import type { BlobStore } from './blob-store.ts';
 import { readBounded } from './durable-file.ts';
 import type { MetadataStore } from './metadata-store.ts';

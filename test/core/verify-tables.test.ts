@@ -4,8 +4,9 @@ import { utf8 } from '../../src/core/bytes.ts';
 import { formatEntry } from '../../src/core/entry.ts';
 import { foldEntries } from '../../src/core/fold.ts';
 import { sha512Hex } from '../../src/core/hash.ts';
+import type { IndexReader } from '../../src/core/index-reader.ts';
 import { change } from '../../src/core/tables.ts';
-import { FOLDS, type IndexReader, verifyTables } from '../../src/core/verify-index.ts';
+import { FOLDS, verifyTables } from '../../src/core/verify-tables.ts';
 import { MemoryMetadataStore } from '../support/memory-metadata-store.ts';
 import { appendTo } from '../support/storage/append-to.ts';
 
