@@ -13,7 +13,7 @@ export function formatFeedEvent({ event, id, data }: FeedEvent): Uint8Array {
   const lines = [
     `event: ${event}`,
     ...(id === null ? [] : [`id: ${id}`]),
-    ...data.split('\n').map((line) => `data: ${line}`),
+    ...data.split('\n').map((line) => (line === '' ? 'data:' : `data: ${line}`)),
   ];
   return utf8(`${lines.join('\n')}\n\n`);
 }

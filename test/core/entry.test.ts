@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex, utf8 } from '../../src/core/bytes.ts';
+import { openCheckpoint } from '../../src/core/checkpoint.ts';
 import { type Entry, entrySortKey, formatEntry, parseEntry } from '../../src/core/entry.ts';
 import { MalformedError } from '../../src/core/errors.ts';
 import { sha256 } from '../../src/core/hash.ts';
 import { ENTRY_BYTES_MAX } from '../../src/core/limits.ts';
+import { checkLogKey } from '../../src/core/log-key.ts';
 import { leafHash, rootHash } from '../../src/core/merkle.ts';
 import { formatVkey } from '../../src/core/note.ts';
+import { exampleSigner } from '../support/example-keys.ts';
 import { anyEntry, entryKinds } from '../support/index-records.ts';
 import { assertOneForm } from '../support/one-form.ts';
-import { protocolExamples, protocolText } from '../support/protocol-examples.ts';
+import { protocolExample, protocolExamples, protocolText } from '../support/protocol-examples.ts';
 
 const examples = protocolExamples('entry');
 
@@ -26,6 +29,21 @@ test('docs/protocol.md shows each kind, with its leaf hash', () => {
     assert.deepEqual(bytes, utf8(examples[at]?.text ?? ''));
     assert.deepEqual(examples[at]?.hashes, [toHex(leafHash(bytes))]);
   }
+});
+
+test('the log key of the examples was replaced by the root key', () => {
+  const entry = examples.map(({ text }) => parseEntry(utf8(text))).find(({ kind }) => kind === 'log-key');
+  assert.ok(entry?.kind === 'log-key');
+  const root = exampleSigner('open-registry/0123456789abcdef/root', 'example root key');
+  checkLogKey(entry, formatVkey(root.name, root.publicKey));
+});
+
+test('the examples make the checkpoint in docs/protocol.md', () => {
+  const { text } = protocolExample('checkpoint');
+  const { name, publicKey } = exampleSigner('open-registry/0123456789abcdef', 'example next log key');
+  const { checkpoint } = openCheckpoint(text, [formatVkey(name, publicKey)], name);
+  const leaves = examples.map((example) => leafHash(utf8(example.text)));
+  assert.deepEqual([checkpoint.size, checkpoint.root], [leaves.length, rootHash(leaves)]);
 });
 
 test('the examples make the log with the root in docs/protocol.md', () => {
@@ -46,7 +64,8 @@ const learned = ['learned/1', 'time 1', 'name a', `head ${head}`, ''];
 const refused: [why: string, lines: string[], line: number | null, words: RegExp][] = [
   ['nothing', [], 1, /"" is no kind of entry that this version knows \(learned\/1, /],
   ['no end of line', learned.slice(0, -1), 4, /does not end in a line feed/],
-  ['an unknown kind', ['commit/1', ...learned.slice(1)], 1, /"commit\/1" is no kind of entry/],
+  ['an unknown kind', ['publish/1', ...learned.slice(1)], 1, /"publish\/1" is no kind of entry/],
+  ['a version of commit to come', ['commit/1', 'time 1', ''], 1, /"commit\/1" is no kind of entry/],
   ['an unknown version of a kind', ['learned/2', ...learned.slice(1)], 1, /"learned\/2" is no kind/],
   ['a kind from the prototype', ['toString/1', ...learned.slice(1)], 1, /"toString\/1" is no kind/],
   ['a carriage return', ['learned/1\r', ...learned.slice(1)], 1, /"learned\/1\\r" is no kind/],
@@ -90,6 +109,7 @@ const example = (kind: Entry['kind']) =>
   parseEntry(utf8(examples.find(({ text }) => text.startsWith(`${kind}/1\n`))?.text ?? ''));
 const zeros = '0'.repeat(16);
 const claimed = formatVkey(`host/${zeros}`, new Uint8Array(32));
+const logKey = example('log-key') as Extract<Entry, { kind: 'log-key' }>;
 const unwritable: [string, Entry][] = [
   ['a fraction', { ...evict, time: 0.5 }],
   ['a negative number', { ...evict, time: -1 }],
@@ -102,6 +122,9 @@ const unwritable: [string, Entry][] = [
   ['another sha512 than the pinned one', { ...example('measured'), sha512: '0'.repeat(128) } as Entry],
   ['a host that is not its key', { ...example('host-admit'), host: zeros } as Entry],
   ['a host that its key only claims to be', { ...example('host-admit'), host: zeros, key: claimed } as Entry],
+  ['a log key of another log', { ...example('log-key'), key: formatVkey('log.example', new Uint8Array(32)) } as Entry],
+  ['a log key that is the one before', { ...logKey, previous: logKey.key }],
+  ['a signature that is too short', { ...logKey, signature: 'AAAA' }],
   ['a key named otherwise', { ...example('host-admit'), key: formatVkey('host/x', new Uint8Array(32)) } as Entry],
 ];
 for (const [why, entry] of unwritable) {

@@ -3,7 +3,7 @@ import { createHash, createHmac, diffieHellman, hkdfSync, type KeyObject } from 
 import { describe, it } from 'node:test';
 import { fromHex, text, utf8 } from '../../src/core/bytes.ts';
 import { makeDoor } from '../../src/core/door.ts';
-import { FeedParser, formatFeedEvent, formatFeedPing } from '../../src/core/event-stream.ts';
+import { checkpointEvent, FeedParser, formatFeedEvent, formatFeedPing } from '../../src/core/event-stream.ts';
 import { sha512Hex } from '../../src/core/hash.ts';
 import { bounceUrl, formatHostsList, type HostsList, openHostsList } from '../../src/core/hosts-list.ts';
 import { readSignature, signatureBase, signRequest, verifyRequest } from '../../src/core/http-signature.ts';
@@ -99,10 +99,13 @@ describe('becoming a host', () => {
 describe('the feed', () => {
   it('is shown as it is sent and read', () => {
     const { serial } = shownList();
-    const event = { event: 'hosts', id: null, data: `${serial}` };
-    const sent = Buffer.concat([formatFeedPing(), formatFeedEvent(event)]);
+    const events = [
+      { event: 'hosts', id: null, data: `${serial}` },
+      checkpointEvent(10, protocolExample('checkpoint').text),
+    ];
+    const sent = Buffer.concat([formatFeedPing(), ...events.map(formatFeedEvent)]);
     assert.equal(sent.toString(), protocolExample('feed').text);
-    assert.deepEqual(new FeedParser().push(sent), [event]);
+    assert.deepEqual(new FeedParser().push(sent), events);
   });
 });
 

@@ -5,27 +5,44 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { type TestContext, test } from 'node:test';
 import { runVerify } from '../../src/cli/verify.ts';
+import { openCheckpoint } from '../../src/core/checkpoint.ts';
+import { parseBundle } from '../../src/core/entry-bundle.ts';
+import { openKeysNote } from '../../src/core/keys-note.ts';
+import { checkConsistency, leafHash, proveConsistency, rootHash, type TreeHead } from '../../src/core/merkle.ts';
+import { parseVkey } from '../../src/core/note.ts';
+import { bundlePath, tilePath } from '../../src/core/tile.ts';
+import { createTileReader } from '../../src/core/tile-reader.ts';
 import { madePackage } from '../support/made-package.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { startUpstream, type Upstream } from '../support/upstream.ts';
 
 const PROGRAM = join(import.meta.dirname, '../support/origin-until.ts');
 
-/** Every step of an origin at which a crash leaves something half done, in the order in which one install passes them. */
-const STEPS = [
-  'intake:blobs-stored',
-  'journal:appended',
-  'journal:folded',
-  'intake:journaled',
-  'tarball:stored',
-  'tarball:chunks-stored',
-  'tarball:measured',
+/**
+ * Every step of an origin at which a crash leaves something half done, in the order in which one install passes them,
+ * and which time it is: the log's own steps come at its first start, too.
+ */
+const STEPS: readonly (readonly [step: string, time: number])[] = [
+  ['intake:blobs-stored', 1],
+  ['journal:appended', 2],
+  ['log:signed', 2],
+  ['journal:folded', 2],
+  ['intake:journaled', 1],
+  ['tarball:stored', 1],
+  ['tarball:chunks-stored', 1],
+  ['tarball:measured', 1],
 ];
+const FIRST_STEPS = ['journal:appended', 'log:signed', 'journal:folded'];
 
-async function startOriginUntil(t: TestContext, data: string, upstream: Upstream, step?: string) {
-  const args = [PROGRAM, data, upstream.url, ...(step ? [step] : [])];
-  const child: ChildProcess = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+function spawnOriginUntil(t: TestContext, data: string, upstream: Upstream, step: string[]): ChildProcess {
+  const args = [PROGRAM, data, upstream.url, ...step];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
+  return child;
+}
+
+async function startOriginUntil(t: TestContext, data: string, upstream: Upstream, step: string[] = []) {
+  const child = spawnOriginUntil(t, data, upstream, step);
   assert.ok(child.stdout);
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
   return { child, url: line.replace('open-registry origin ready ', '') };
@@ -45,7 +62,25 @@ async function verifies(data: string): Promise<void> {
   assert.equal(exit, 0, lines.join('\n'));
 }
 
-for (const step of STEPS) {
+/** The newest checkpoint, after it was found to be that of the entries that are served with it. */
+async function checkpointOf(url: string): Promise<{ note: string; head: TreeHead }> {
+  const vkey = openKeysNote(await (await fetch(`${url}/-/federation/keys`)).text(), null).log;
+  const note = await (await fetch(`${url}/-/federation/checkpoint`)).text();
+  const { size, root } = openCheckpoint(note, [vkey], parseVkey(vkey).name).checkpoint;
+  const bundle = await fetch(`${url}/-/federation/${bundlePath({ index: 0, width: size })}`);
+  const entries = parseBundle(new Uint8Array(await bundle.arrayBuffer()), size);
+  assert.deepEqual(root, rootHash(entries.map(leafHash)));
+  return { note, head: { size, root } };
+}
+
+async function checkConsistent(url: string, old: TreeHead, head: TreeHead): Promise<void> {
+  const read = createTileReader(head, (tiles) =>
+    Promise.all(tiles.map(async (tile) => (await fetch(`${url}/-/federation/${tilePath(tile)}`)).bytes())),
+  );
+  checkConsistency(await proveConsistency(old.size, head.size, read), old, head);
+}
+
+for (const [step, time] of STEPS) {
   test(`an origin that is killed at ${step} goes on from what was committed`, async (t) => {
     const upstream = await startUpstream(t, { signed: false });
     // Without keys the first entry in the journal is the one under test.
@@ -53,16 +88,34 @@ for (const step of STEPS) {
     const made = madePackage('alpha', { '1.0.0': {} });
     upstream.packages.put(made);
     const data = join(tempFolder(), 'data');
-    const { child, url } = await startOriginUntil(t, data, upstream, step);
+    const { child, url } = await startOriginUntil(t, data, upstream, [step, `${time}`]);
+    const before = await checkpointOf(url);
     const exited = once(child, 'exit');
     await assert.rejects(install(url));
     assert.deepEqual(await exited, [null, 'SIGKILL']);
     await verifies(data);
 
     const again = await startOriginUntil(t, data, upstream);
+    await checkConsistent(again.url, before.head, (await checkpointOf(again.url)).head);
     assert.deepEqual(await install(again.url), { latest: '1.0.0', tarball: made.tarballs['1.0.0'] });
     again.child.kill('SIGTERM');
     assert.deepEqual(await once(again.child, 'exit'), [0, null]);
     await verifies(data);
+  });
+}
+
+for (const step of FIRST_STEPS) {
+  test(`an origin whose first start is cut off at ${step} has one checkpoint after the next`, async (t) => {
+    const upstream = await startUpstream(t, { signed: false });
+    upstream.keys.length = 0;
+    const data = join(tempFolder(), 'data');
+    const [exit] = await once(spawnOriginUntil(t, data, upstream, [step]), 'exit');
+    assert.equal(exit, null);
+    const { child, url } = await startOriginUntil(t, data, upstream);
+    const { note, head } = await checkpointOf(url);
+    assert.equal(head.size, 1);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    assert.equal((await checkpointOf((await startOriginUntil(t, data, upstream)).url)).note, note);
   });
 }

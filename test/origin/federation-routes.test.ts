@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { utf8 } from '../../src/core/bytes.ts';
+import { openCheckpoint } from '../../src/core/checkpoint.ts';
+import { type FeedEvent, FeedParser } from '../../src/core/event-stream.ts';
 import { sha256Hex, sha512Hex } from '../../src/core/hash.ts';
 import { openHostsList } from '../../src/core/hosts-list.ts';
 import { openKeysNote } from '../../src/core/keys-note.ts';
@@ -153,19 +155,50 @@ describe('signed requests', () => {
     await anonymous.body?.cancel();
   });
 
+  it('tells every feed of each checkpoint, and a reader that comes back only of those that it has not seen', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const [first, resumed] = await Promise.all([
+      get(origin, 'changes'),
+      get(origin, 'changes', { 'last-event-id': '1' }),
+    ]);
+    await startMember(t, origin);
+    const [seen, later] = await Promise.all([checkpointsOf(first, 2), checkpointsOf(resumed, 1)]);
+    assert.deepEqual(
+      seen.map(({ id }) => id),
+      ['1', '3'],
+    );
+    assert.deepEqual(later, seen.slice(1));
+    for (const { id, data } of seen) {
+      assert.equal(openCheckpoint(data, [origin.keys.log.vkey], origin.keys.logName).checkpoint.size, Number(id));
+    }
+    assert.equal(await (await get(origin, 'checkpoint')).text(), seen[1]?.data);
+  });
+
   it('tells every feed of a new list', async (t) => {
     const origin = await startHostsOrigin(t);
     const feed = await get(origin, 'changes');
     const mirror = await startMember(t, origin);
-    let text = '';
+    const lists: string[] = [];
+    const parser = new FeedParser();
     for await (const bytes of feed.body ?? []) {
-      text += Buffer.from(bytes).toString();
-      if (text.includes('data: 2\n')) break;
+      lists.push(...parser.push(bytes).flatMap(({ event, data }) => (event === 'hosts' ? [data] : [])));
+      if (lists.length === 2) break;
     }
-    assert.match(text, /^: ping\n\nevent: hosts\ndata: 1\n\nevent: hosts\ndata: 2\n\n$/);
+    assert.deepEqual(lists, ['1', '2']);
     assert.equal(origin.hosts.publishedList()?.list.hosts[0]?.id, mirror.hostId);
   });
 });
+
+/** The first events of this kind in a feed. */
+async function checkpointsOf(feed: Response, count: number): Promise<FeedEvent[]> {
+  const found: FeedEvent[] = [];
+  const parser = new FeedParser();
+  for await (const bytes of feed.body ?? []) {
+    found.push(...parser.push(bytes).filter(({ event }) => event === 'checkpoint'));
+    if (found.length >= count) break;
+  }
+  return found;
+}
 
 /** Sends the request; the answer sends the same bytes again, as someone who saw them could. */
 async function captured(send: () => Promise<Response>): Promise<() => Promise<Response>> {

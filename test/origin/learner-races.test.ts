@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { gzipSync } from 'node:zlib';
-import { parseEntry } from '../../src/core/entry.ts';
+import { journalKinds } from '../support/journal-kinds.ts';
 import { madePackage, sriOf } from '../support/made-package.ts';
 import { type OriginCore, startOriginCore } from '../support/origin-core.ts';
 
@@ -20,8 +20,7 @@ function hold({ server }: OriginCore, path: RegExp, other?: object) {
 }
 
 async function kinds({ metadata }: OriginCore): Promise<string[]> {
-  const all = (await metadata.entries(0, 1_000)).map((bytes) => parseEntry(bytes).kind);
-  return all.filter((kind) => kind !== 'upstream-key');
+  return (await journalKinds(metadata)).filter((kind) => kind !== 'upstream-key');
 }
 
 async function rowOf(origin: OriginCore, version: string) {

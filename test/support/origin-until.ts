@@ -1,12 +1,14 @@
 /**
- * An origin that kills itself at a step: `node origin-until.ts DATA UPSTREAM STEP`. Without a step it runs on.
+ * An origin that kills itself at a step: `node origin-until.ts DATA UPSTREAM STEP TIME`, the TIMEth time that it comes
+ * there. Without a step it runs on.
  * Prints the ready line of every origin.
  */
 import { rendezvous } from '../../src/core/selection.ts';
 import { createLogger } from '../../src/io/logger.ts';
 import { startOrigin } from '../../src/origin/service.ts';
 
-const [data = '', upstream = '', fatal] = process.argv.slice(2);
+const [data = '', upstream = '', fatal, time = '1'] = process.argv.slice(2);
+let times = 0;
 
 const origin = await startOrigin(
   {
@@ -29,7 +31,7 @@ const origin = await startOrigin(
     select: rendezvous,
     defaultUpstream: upstream,
     step: (step) => {
-      if (step === fatal) process.kill(process.pid, 'SIGKILL');
+      if (step === fatal && ++times === Number(time)) process.kill(process.pid, 'SIGKILL');
     },
   },
 );
