@@ -11,6 +11,8 @@ import { COSIGNATURES_SERVED_MAX } from '../core/limits.ts';
 import { type CosignedByHost, checkMirrorKey } from '../core/membership.ts';
 import { splitNote } from '../core/note.ts';
 import { change } from '../core/tables.ts';
+import type { Policy } from '../core/tlog-policy.ts';
+import { Witnessed } from '../core/witnessed.ts';
 import type { SigningKey } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
@@ -21,6 +23,8 @@ import type { Log, Published } from './log.ts';
 export type Cosignatures = {
   /** The newest checkpoint with its signatures and cosignatures; null while there is none. */
   note(): string | null;
+  /** The newest one that reached the policy's quorum; null before the first, and without a policy. */
+  witnessed(): string | null;
   /**
    * Takes in what a host says that it holds, out of a heartbeat that it signed.
    * @throws SignatureError, MalformedError for what is not signed by the log and the host's cosigner key;
@@ -28,8 +32,11 @@ export type Cosignatures = {
    * this log has not published
    */
   take(hostId: string, said: CosignedByHost): Promise<void>;
-  /** Takes in a witness's cosignature, which was verified. */
-  add(vkey: string, cosigned: Pick<Cosigned, 'text' | 'line'>): void;
+  /**
+   * Takes in a witness's cosignature, which was verified.
+   * @param bare the checkpoint with the log's signature alone
+   */
+  add(vkey: string, cosigned: Cosigned, bare: string): void;
   /** Size of the checkpoint that a host showed last; null before the first. */
   heldBy(hostId: string): number | null;
   /** Begins to cosign; resolves when the newest checkpoint is. */
@@ -44,6 +51,8 @@ export type CosignaturesDeps = {
   readonly logKeys: LogKeys;
   /** The origin's own; its vkey is of signature type 0x04. */
   readonly cosigner: SigningKey;
+  /** Says what {@link Cosignatures.witnessed} needs; null without one. */
+  readonly policy: Policy | null;
   readonly store: Pick<MetadataStore, 'scan' | 'write'>;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -66,6 +75,7 @@ export async function openCosignatures(deps: CosignaturesDeps): Promise<Cosignat
   const { log, guard, logKeys, cosigner, store, logger, metrics, now, renewMs = RENEW_MS } = deps;
   const keys = await readKeys(store);
   const byHost = new Map<string, Cosigned>();
+  const witnessed = deps.policy && new Witnessed(deps.policy);
   const byWitness = new Map<string, OfOthers>();
   let own: OfOthers | null = null;
   let shown: { readonly of: Published; readonly note: string } | null = null;
@@ -139,21 +149,25 @@ export async function openCosignatures(deps: CosignaturesDeps): Promise<Cosignat
       return note;
     },
 
+    witnessed: () => witnessed?.note() ?? null,
+
     async take(hostId, { cosigner: vkey, checkpoint }) {
       checkKey(hostId, vkey);
       const bare = withoutCosignatures(checkpoint, logKeys);
       const cosigned = openCosigned(checkpoint, vkey);
+      await checkPublished(cosigned, bare);
       if (!isPlausible(cosigned.time, now() / 1000)) {
         throw new ForbiddenError(`host ${hostId} cosigned at ${cosigned.time}, which is not yet; its clock is wrong`);
       }
-      await checkPublished(cosigned, bare);
       await bind(hostId, vkey);
       byHost.set(hostId, cosigned);
+      witnessed?.add(vkey, cosigned, bare);
       shown = null;
     },
 
-    add(vkey, { text, line }) {
-      byWitness.set(vkey, { text, line });
+    add(vkey, cosigned, bare) {
+      byWitness.set(vkey, cosigned);
+      witnessed?.add(vkey, cosigned, bare);
       shown = null;
     },
 

@@ -49,13 +49,13 @@ export async function openCosigning(deps: CosigningDeps): Promise<Cosigning> {
   const { renewMs } = times;
   const common = { log, logger, metrics };
   const cosignatures = await openCosignatures({
-    ...{ ...common, guard, logKeys, cosigner, store: metadata, now },
+    ...{ ...common, guard, logKeys, cosigner, policy, store: metadata, now },
     ...(renewMs === undefined ? {} : { renewMs }),
   });
   const witnesses = createWitnessClient({
     ...{ ...common, client, witnesses: policy?.witnesses ?? [], random: Math.random },
     prove: (oldSize, size) => proveConsistency(oldSize, size, storedHashes(metadata, size)),
-    cosigned: (vkey, cosigned) => cosignatures.add(vkey, cosigned),
+    cosigned: cosignatures.add,
     ...(times.witness ? { times: times.witness } : {}),
   });
   return {

@@ -1,5 +1,6 @@
 /** The origin's paths under `/-/federation/`: content by its hash, the keys, the list of hosts, the feed, membership. */
 
+import { utf8 } from '../core/bytes.ts';
 import { NotFoundError, TooManyRequestsError, UnauthorizedError, UpstreamError } from '../core/errors.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
@@ -38,6 +39,8 @@ export type FederationRoutesDeps = {
   readonly avoid: (network: string, hostId: string) => void;
   /** Checkpoint, tiles and entries. */
   readonly logAnswers: LogAnswers;
+  /** The newest checkpoint that reached the quorum of the origin's policy; null if there is none. */
+  readonly witnessed?: () => string | null;
   readonly gossip: Gossip;
   readonly metrics: Metrics;
   /** Unix ms. */
@@ -56,6 +59,10 @@ export function createFederationRoutes(deps: FederationRoutesDeps): FederationRo
     keys: { method: 'GET', answer: (request) => noteAnswer(request, deps.keys.note, keysEtag) },
     hosts: { method: 'GET', answer: (request) => listAnswer(deps.hosts, request) },
     changes: { method: 'GET', answer: (request) => feedAnswer(deps.hosts, guard, request) },
+    'checkpoint/witnessed': {
+      method: 'GET',
+      answer: (request) => witnessedAnswer(request, deps.witnessed?.() ?? null),
+    },
     'hosts/apply': { method: 'POST', answer: (request) => applyAnswer(deps.hosts, guard, request) },
     'hosts/heartbeat': { method: 'POST', answer: (request) => heartbeatAnswer(deps.hosts, guard, request) },
   };
@@ -125,6 +132,11 @@ function takeBack(deps: FederationRoutesDeps, request: Incoming, sha512: string,
       'this network was served too much after failures of hosts; try again in some minutes',
     );
   }
+}
+
+function witnessedAnswer(request: Incoming, note: string | null): Answer {
+  if (note === null) throw new NotFoundError('no checkpoint here was cosigned by the quorum of a policy');
+  return noteAnswer(request, utf8(note), etagOf('checkpoint', note));
 }
 
 function listAnswer(hosts: Hosts, request: Incoming): Answer {

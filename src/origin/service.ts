@@ -218,6 +218,7 @@ async function serve(
       metadata: stores.metadata,
       checkpoint: cosignatures.note,
     }),
+    witnessed: cosignatures.witnessed,
     gossip: createGossip({ ...registry, logger }),
     metrics,
     now,

@@ -28,8 +28,8 @@ export type WitnessClientDeps = {
   readonly log: Pick<Log, 'checkpoint' | 'subscribe'>;
   /** Shows that the log of the first size is the beginning of the log of the second one. */
   readonly prove: (oldSize: number, size: number) => Promise<Uint8Array[]>;
-  /** Told of each cosignature, verified. */
-  readonly cosigned: (vkey: string, cosigned: Cosigned) => void;
+  /** Told of each cosignature, verified, and of the checkpoint with the log's signature alone. */
+  readonly cosigned: (vkey: string, cosigned: Cosigned, bare: string) => void;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** From 0 up to 1. */
@@ -60,59 +60,96 @@ const ATTEMPTS = 3;
 
 type AskedWitness = PolicyWitness & { readonly url: string };
 
+/** What is known of a witness. Times in ms of a clock that never jumps. */
+type Standing = {
+  /** What it cosigned last: how many entries, and the note; 0 and null if nothing is known. */
+  size: number;
+  note: string | null;
+  cosignedAtMs: number;
+  /** In a row. */
+  failures: number;
+  notBeforeMs: number;
+  busy: boolean;
+};
+const UNKNOWN: Standing = { size: 0, note: null, cosignedAtMs: 0, failures: 0, notBeforeMs: 0, busy: false };
+
 export function createWitnessClient(deps: WitnessClientDeps): WitnessClient {
+  const { paceMs, renewMs, pauseMaxMs } = deps.times ?? WITNESS_TIMES;
   const stop = new AbortController();
   const news = createBell();
   const asked = deps.witnesses.filter((witness): witness is AskedWitness => witness.url !== null);
+  const standings = new Map(asked.map((witness) => [witness, { ...UNKNOWN }]));
+  const showing = new Set<Promise<void>>();
   let unsubscribe = (): void => undefined;
   let running: Promise<unknown> = Promise.resolve();
 
   return {
     start() {
+      if (asked.length === 0) return;
       unsubscribe = deps.log.subscribe(() => news.ring());
-      running = Promise.all(asked.map((witness) => follow(witness)));
+      running = run();
     },
     async close() {
       unsubscribe();
       stop.abort(new Error('the origin is stopping'));
       news.close();
       await running;
+      await Promise.all(showing);
     },
   };
 
-  /** Newest wins: what came and went during a pause is never shown. */
-  async function follow(witness: AskedWitness): Promise<void> {
+  /** All are shown the same checkpoint at once, so that it can reach a quorum. What comes and goes between is never shown. */
+  async function run(): Promise<void> {
     const { signal } = stop;
-    const { paceMs, renewMs } = deps.times ?? WITNESS_TIMES;
-    const state = { size: 0, failures: 0 };
     while (!signal.aborted) {
       const seen = news.rung();
-      await show(witness, state);
-      await sleep(pauseAfter(state.failures), undefined, { signal }).catch(() => undefined);
-      if (state.failures === 0) await news.wait(seen, renewMs - paceMs, signal);
+      showAll(deps.log.checkpoint());
+      await sleep(paceMs, undefined, { signal }).catch(() => undefined);
+      if (!isSomeoneLost()) await news.wait(seen, renewMs - paceMs, signal);
     }
   }
 
-  async function show(witness: AskedWitness, state: { size: number; failures: number }): Promise<void> {
-    const published = deps.log.checkpoint();
+  function isSomeoneLost(): boolean {
+    return [...standings.values()].some(({ failures }) => failures > 0);
+  }
+
+  /** One that is slow or has failed holds up nobody else. */
+  function showAll(published: Published | null): void {
     if (!published) return;
+    for (const [witness, standing] of standings) {
+      if (!isDue(standing, published)) continue;
+      const shown = show(witness, standing, published).finally(() => showing.delete(shown));
+      showing.add(shown);
+    }
+  }
+
+  function isDue({ busy, notBeforeMs, note, cosignedAtMs }: Standing, published: Published): boolean {
+    const now = performance.now();
+    if (busy || now < notBeforeMs) return false;
+    return note !== published.note || now - cosignedAtMs >= renewMs - paceMs;
+  }
+
+  async function show(witness: AskedWitness, standing: Standing, published: Published): Promise<void> {
+    standing.busy = true;
     try {
-      state.size = await push(witness, published, state.size, deps, stop.signal);
-      note(witness, state.failures > 0 ? 'back' : 'good', null);
-      state.failures = 0;
+      standing.size = await push(witness, published, standing.size, deps, stop.signal);
+      report(witness, standing.failures > 0 ? 'back' : 'good', null);
+      Object.assign(standing, { note: published.note, cosignedAtMs: performance.now(), failures: 0 });
     } catch (error) {
       if (stop.signal.aborted) return;
-      note(witness, state.failures === 0 ? 'lost' : 'bad', error);
-      state.failures += 1;
+      report(witness, standing.failures === 0 ? 'lost' : 'bad', error);
+      standing.failures += 1;
+      standing.notBeforeMs = performance.now() + pauseAfter(standing.failures);
+    } finally {
+      standing.busy = false;
     }
   }
 
   function pauseAfter(failures: number): number {
-    const { paceMs, pauseMaxMs } = deps.times ?? WITNESS_TIMES;
-    return Math.min(pauseMaxMs, paceMs * 2 ** failures) * (failures === 0 ? 1 : 0.75 + deps.random() / 2);
+    return Math.min(pauseMaxMs, paceMs * 2 ** (failures - 1)) * (0.75 + deps.random() / 2);
   }
 
-  function note({ name }: AskedWitness, how: 'good' | 'back' | 'lost' | 'bad', error: unknown): void {
+  function report({ name }: AskedWitness, how: 'good' | 'back' | 'lost' | 'bad', error: unknown): void {
     const { logger, metrics } = deps;
     const result = error === null ? 'good' : 'bad';
     metrics
@@ -153,7 +190,7 @@ async function push(
       headers: { 'content-type': 'text/plain; charset=utf-8' },
     });
     if (answer.status === 200) {
-      cosigned(vkey, openCosigned(addSignatureLines(note, linesIn(answer.body)), vkey));
+      cosigned(vkey, openCosigned(addSignatureLines(note, linesIn(answer.body)), vkey), note);
       return checkpoint.size;
     }
     if (answer.status !== 409 || answer.headers['content-type'] !== TLOG_SIZE_TYPE) {
