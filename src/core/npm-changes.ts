@@ -43,7 +43,8 @@ export type ChangingEntry = Learned | Withdraw;
 export const CHANGES_LIMIT = 1_000;
 export const CHANGES_LIMIT_MAX = 10_000;
 export const HEARTBEAT_MS = 60_000;
-const WAIT_MS_MAX = 3_600_000;
+/** Below what a connection may be silent (io/http-listen.ts), so that it is this side that ends or says something. */
+const WAIT_MS_MAX = 120_000;
 /** Fewer would make a feed more expensive than the polling that it saves. */
 const HEARTBEAT_MS_MIN = 100;
 
