@@ -96,6 +96,6 @@ function timeBytes(time: number): Uint8Array {
 /** The time that a cosignature begins with; null if there is none, or one that no clock of ours will ever show. */
 function timeIn(bytes: Uint8Array): number | null {
   if (bytes.length < TIME_BYTES) return null;
-  const time = new DataView(bytes.buffer, bytes.byteOffset, TIME_BYTES).getBigUint64(0);
+  const time = new DataView(bytes.slice(0, TIME_BYTES).buffer).getBigUint64(0);
   return time <= BigInt(Number.MAX_SAFE_INTEGER) ? Number(time) : null;
 }

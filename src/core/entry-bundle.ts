@@ -35,7 +35,7 @@ export function parseBundle(bytes: Uint8Array, width: number): Uint8Array[] {
   while (entries.length < width) {
     const from = at + LENGTH_BYTES;
     const to = from + ((bytes[at] ?? 0) * 256 + (bytes[at + 1] ?? 0));
-    if (from > bytes.length || to > bytes.length) throw tooFew(entries.length, width, at);
+    if (to > bytes.length) throw tooFew(entries.length, width, at);
     entries.push(bytes.subarray(from, to));
     at = to;
   }

@@ -117,6 +117,13 @@ test('another time, a cut one and one beyond all clocks are refused', async () =
   }
 });
 
+test('a time beyond 2^53 is refused even if it was signed', async () => {
+  const time = Buffer.alloc(8);
+  time.writeBigUInt64BE(2n ** 60n);
+  const signature = await cosigner.sign(utf8(`cosignature/v1\ntime ${2n ** 60n}\n${text}`));
+  assert.throws(() => openCosignatures(`${note}${lineOf(Buffer.concat([time, signature]))}`, [vkey]), SignatureError);
+});
+
 test('a cosignature of another checkpoint is refused', () => {
   const other = text.replace('20852163', '20852164');
   assert.throws(() => openCosignatures(`${other}\n${line}`, [vkey]), SignatureError);

@@ -204,6 +204,7 @@ test('what is no signature line is not added, and nothing to what is no note', (
   for (const line of [...lines, `${peter.signature}${enoch.signature}`, `more text\n\n${peter.signature}`]) {
     assert.throws(() => addSignatureLines(peterNote, [line]), MalformedError, JSON.stringify(line));
   }
+  assert.throws(() => addSignatureLines(peterNote, [peter.signature.trim()]), /does not end in a line feed/);
   assert.throws(() => addSignatureLines(peter.text, [peter.signature]), MalformedError);
 });
 
