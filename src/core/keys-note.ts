@@ -6,7 +6,7 @@ import { fromBase64, utf8 } from './bytes.ts';
 import { MalformedError, SignatureError } from './errors.ts';
 import { type Field, type Fields, linesOf, readFields, showFields, textField, unexpected } from './fields.ts';
 import { NOTE_BYTES_MAX } from './limits.ts';
-import { openNote, parseVkey, splitNote } from './note.ts';
+import { COSIGNATURE_TYPE, openNote, parseVkey, type SignatureType, splitNote } from './note.ts';
 
 /** The public keys of an origin, each with one use. Vkeys are named after the log. */
 export type OriginKeys = {
@@ -16,19 +16,29 @@ export type OriginKeys = {
   readonly root: string;
   /** Signs the list of hosts; named `<log name>/hosts`. */
   readonly hosts: string;
+  /**
+   * Says that the newest checkpoint still is the newest (signature type 0x04); named `<log name>/cosigner`. Absent where
+   * the root key certified the others before there was one.
+   */
+  readonly cosigner?: string;
   /** X25519 public key (RFC 7748) in base64: hosts agree with it on the key of their marks. */
   readonly exchange: string;
 };
 
-const FORMAT = 'open-registry keys/1';
+/** The first one has no cosigner. */
+const FORMAT_1 = 'open-registry keys/1';
+const FORMAT_2 = 'open-registry keys/2';
+const FORMAT = 'keys note';
 const EXCHANGE_KEY_BYTES = 32;
 
 const vkey: Field<string> = textField('a vkey', (text) => parseVkey(text).name !== '');
+const cosigner: Field<string> = textField("a cosigner's vkey", (text) => parseVkey(text, COSIGNATURE_TYPE).name !== '');
 const exchange: Field<string> = textField(
   `${EXCHANGE_KEY_BYTES} bytes in base64`,
   (text) => fromBase64(text).length === EXCHANGE_KEY_BYTES,
 );
-const FIELDS: Fields<OriginKeys> = { log: vkey, root: vkey, hosts: vkey, exchange };
+const FIELDS_1: Fields<Omit<OriginKeys, 'cosigner'>> = { log: vkey, root: vkey, hosts: vkey, exchange };
+const FIELDS_2: Fields<Required<OriginKeys>> = { log: vkey, root: vkey, hosts: vkey, cosigner, exchange };
 
 /** The log's name, which outlives any URL and any key of the origin. */
 export function logNameOf(keys: OriginKeys): string {
@@ -40,16 +50,17 @@ export function logNameOf(keys: OriginKeys): string {
  * @throws MalformedError if a key is not one, or not named after the log
  */
 export function formatKeysNoteText(keys: OriginKeys): string {
-  const text = `${FORMAT}\n${showFields(FORMAT, FIELDS, keys)}`;
   checkNames(keys);
-  return text;
+  const { cosigner } = keys;
+  if (cosigner === undefined) return `${FORMAT_1}\n${showFields(FORMAT_1, FIELDS_1, keys)}`;
+  return `${FORMAT_2}\n${showFields(FORMAT_2, FIELDS_2, { ...keys, cosigner })}`;
 }
 
 /** @throws MalformedError for everything that {@link formatKeysNoteText} would not print */
 export function parseKeysNoteText(text: string): OriginKeys {
   const [first, ...lines] = linesOf(FORMAT, utf8(text), NOTE_BYTES_MAX);
-  if (first !== FORMAT) throw unexpected(FORMAT, FORMAT, first, 1);
-  const keys = readFields(FORMAT, FIELDS, lines, 2);
+  if (first !== FORMAT_1 && first !== FORMAT_2) throw unexpected(FORMAT, `${FORMAT_2} or ${FORMAT_1}`, first, 1);
+  const keys = first === FORMAT_1 ? readFields(first, FIELDS_1, lines, 2) : readFields(first, FIELDS_2, lines, 2);
   checkNames(keys);
   return keys;
 }
@@ -77,10 +88,11 @@ function checkNames(keys: OriginKeys): void {
   const log = logNameOf(keys);
   checkName('root', keys.root, `${log}/root`, 3);
   checkName('hosts', keys.hosts, `${log}/hosts`, 4);
+  if (keys.cosigner !== undefined) checkName('cosigner', keys.cosigner, `${log}/cosigner`, 5, COSIGNATURE_TYPE);
 }
 
-function checkName(role: string, key: string, expected: string, line: number): void {
-  const { name } = parseVkey(key);
+function checkName(role: string, key: string, expected: string, line: number, type?: SignatureType): void {
+  const { name } = parseVkey(key, type);
   if (name !== expected)
     throw new MalformedError(FORMAT, `the ${role} key is named ${name}, not ${expected}`, { line });
 }

@@ -11,13 +11,13 @@ import {
   randomBytes,
   sign,
 } from 'node:crypto';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fromHex, text, toBase64, toHex, utf8 } from '../core/bytes.ts';
 import { UsageError } from '../core/errors.ts';
 import { formatKeysNoteText, logNameOf, openKeysNote, type OriginKeys as PublicKeys } from '../core/keys-note.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
-import { hostKeyName } from '../core/membership.ts';
-import { COSIGNATURE_TYPE, formatVkey, hostIdOf, signNote } from '../core/note.ts';
+import { hostKeyName, originCosignerName } from '../core/membership.ts';
+import { COSIGNATURE_TYPE, formatVkey, hostIdOf, signNote, splitNote } from '../core/note.ts';
 import { makeFolder, openIfThere, readBounded, writeDurably } from './durable-file.ts';
 
 const KEY_FILE_BYTES_MAX = 4_096;
@@ -42,6 +42,8 @@ export type OriginKeys = {
   readonly logName: string;
   readonly log: SigningKey;
   readonly hosts: SigningKey;
+  /** Says that the newest checkpoint still is the newest; its vkey is of signature type 0x04. */
+  readonly cosigner: SigningKey;
   readonly exchange: ExchangeKey;
   /** Verifier key of the root key, which itself may be offline. */
   readonly rootVkey: string;
@@ -92,8 +94,7 @@ export async function openHostKeys(dir: string): Promise<HostKeys> {
 export async function openCosignerKey(dir: string, file: string, name: string): Promise<SigningKey> {
   const folder = join(dir, FOLDER);
   await makeFolder(folder);
-  const key = signingKey(name, await openKey(join(folder, file), 'ed25519', 'make'));
-  return { ...key, vkey: formatVkey(name, key.publicKey, COSIGNATURE_TYPE) };
+  return cosignerKey(name, await openKey(join(folder, file), 'ed25519', 'make'));
 }
 
 async function createOriginKeys(folder: string, logName: string | null): Promise<OriginKeys> {
@@ -107,6 +108,20 @@ async function createOriginKeys(folder: string, logName: string | null): Promise
   return { ...online, rootVkey: root.vkey, rootKeyFile, note };
 }
 
+/**
+ * The note as this version writes it, where an earlier one wrote it: with the root key, if that is still here. Without it
+ * the cosigner stays uncertified, and nobody takes its word.
+ */
+async function renewed(note: Uint8Array, online: OnlineKeys, rootVkey: string, rootKeyFile: string | null) {
+  const noteText = formatKeysNoteText(publicKeys(online, rootVkey));
+  if (rootKeyFile === null || splitNote(note).text === noteText) return note;
+  const root = signingKey(`${online.logName}/root`, await openKey(rootKeyFile, 'ed25519', 'must exist'));
+  const next = utf8(await signNote(noteText, [root, online.log]));
+  openKeysNote(next, rootVkey);
+  await writeDurably(join(dirname(rootKeyFile), CERTIFICATE), next);
+  return next;
+}
+
 async function reopenOriginKeys(folder: string, note: Uint8Array, logName: string | null): Promise<OriginKeys> {
   const certified = openKeysNote(note, null);
   const name = logNameOf(certified);
@@ -114,29 +129,39 @@ async function reopenOriginKeys(folder: string, note: Uint8Array, logName: strin
     throw new UsageError(`the keys in ${folder} belong to the log ${name}, not ${logName}`);
   }
   const online = await openOnlineKeys(folder, name, 'must exist');
-  if (formatKeysNoteText(publicKeys(online, certified.root)) !== formatKeysNoteText(certified)) {
+  const { cosigner, ...others } = publicKeys(online, certified.root);
+  const own = certified.cosigner === undefined ? others : { ...others, cosigner: cosigner as string };
+  if (formatKeysNoteText(own) !== formatKeysNoteText(certified)) {
     throw new UsageError(
       `the keys in ${folder} are not those that its ${CERTIFICATE} certifies; restore the right files`,
     );
   }
   const rootKeyFile = await pathIfThere(join(folder, 'root.key'));
-  return { ...online, rootVkey: certified.root, rootKeyFile, note };
+  return {
+    ...{ ...online, rootVkey: certified.root, rootKeyFile },
+    note: await renewed(note, online, certified.root, rootKeyFile),
+  };
 }
 
-type OnlineKeys = Pick<OriginKeys, 'logName' | 'log' | 'hosts' | 'exchange' | 'markSecret'>;
+type OnlineKeys = Pick<OriginKeys, 'logName' | 'log' | 'hosts' | 'cosigner' | 'exchange' | 'markSecret'>;
 
 async function openOnlineKeys(folder: string, logName: string, missing: Missing): Promise<OnlineKeys> {
   return {
     logName,
     log: signingKey(logName, await openKey(join(folder, 'log.key'), 'ed25519', missing)),
     hosts: signingKey(`${logName}/hosts`, await openKey(join(folder, 'hosts.key'), 'ed25519', missing)),
+    // Earlier versions had none, so it may be missing where the others must not.
+    cosigner: cosignerKey(originCosignerName(logName), await openKey(join(folder, 'cosigner.key'), 'ed25519', 'make')),
     exchange: exchangeKey(await openKey(join(folder, 'exchange.key'), 'x25519', missing)),
     markSecret: await openSecret(join(folder, 'mark.secret'), missing),
   };
 }
 
-function publicKeys({ log, hosts, exchange }: OnlineKeys, root: string): PublicKeys {
-  return { log: log.vkey, root, hosts: hosts.vkey, exchange: toBase64(exchange.publicKey) };
+function publicKeys({ log, hosts, cosigner, exchange }: OnlineKeys, root: string): PublicKeys {
+  return {
+    ...{ log: log.vkey, root, hosts: hosts.vkey, cosigner: cosigner.vkey },
+    exchange: toBase64(exchange.publicKey),
+  };
 }
 
 type Missing = 'make' | 'must exist';
@@ -192,6 +217,11 @@ function signingKey(name: string, privateKey: KeyObject): SigningKey {
   const publicKey = rawPublicKey(privateKey);
   const vkey = formatVkey(name, publicKey);
   return { name, publicKey, vkey, sign: (message) => new Uint8Array(sign(null, message, privateKey)) };
+}
+
+function cosignerKey(name: string, privateKey: KeyObject): SigningKey {
+  const key = signingKey(name, privateKey);
+  return { ...key, vkey: formatVkey(name, key.publicKey, COSIGNATURE_TYPE) };
 }
 
 function exchangeKey(privateKey: KeyObject): ExchangeKey {

@@ -1,11 +1,10 @@
 /** All that gets cosignatures beneath an origin's checkpoints: its own key, its hosts' heartbeats, its policy's witnesses. */
 
-import { originCosignerName } from '../core/membership.ts';
 import { proveConsistency } from '../core/merkle.ts';
 import { checkPolicyLog } from '../core/policy-check.ts';
 import type { Policy } from '../core/tlog-policy.ts';
 import type { HttpClient } from '../io/http-client.ts';
-import { type OriginKeys, openCosignerKey } from '../io/key-file.ts';
+import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
@@ -15,7 +14,6 @@ import { everyLogKey, type Registry } from './registry.ts';
 import { createWitnessClient, type WitnessTimes } from './witness-client.ts';
 
 export type CosigningDeps = {
-  readonly dir: string;
   readonly keys: OriginKeys;
   readonly metadata: MetadataStore;
   readonly registry: Pick<Registry, 'log' | 'guard'>;
@@ -41,15 +39,14 @@ export type Cosigning = {
 
 /** @throws UsageError for a policy that is about another log, or a key that can't be read */
 export async function openCosigning(deps: CosigningDeps): Promise<Cosigning> {
-  const { dir, keys, metadata, registry, policy, client, logger, metrics, now, times = {} } = deps;
+  const { keys, metadata, registry, policy, client, logger, metrics, now, times = {} } = deps;
   const { log, guard } = registry;
   if (policy) checkPolicyLog(policy, keys.log.vkey);
-  const cosigner = await openCosignerKey(dir, 'cosigner.key', originCosignerName(keys.logName));
   const logKeys = { name: keys.logName, vkeys: await everyLogKey(metadata, keys.log.vkey) };
   const { renewMs } = times;
   const common = { log, logger, metrics };
   const cosignatures = await openCosignatures({
-    ...{ ...common, guard, logKeys, cosigner, policy, store: metadata, now },
+    ...{ ...common, guard, logKeys, cosigner: keys.cosigner, policy, store: metadata, now },
     ...(renewMs === undefined ? {} : { renewMs }),
   });
   const witnesses = createWitnessClient({

@@ -282,13 +282,13 @@ async function serve(
 async function openOriginCosigning(
   { policy }: OriginConfig,
   deps: OriginDeps,
-  { dir, keys, stores, registry, metrics, now }: Parts,
+  { keys, stores, registry, metrics, now }: Parts,
   cleanups: Cleanup[],
 ): Promise<Cosigning> {
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
   cleanups.push(() => client.close());
   const cosigning = await openCosigning({
-    ...{ dir, keys, metadata: stores.metadata, registry, client, logger: deps.logger, metrics, now },
+    ...{ keys, metadata: stores.metadata, registry, client, logger: deps.logger, metrics, now },
     policy: policy ? await readPolicyFile(policy) : null,
     ...(deps.cosigningTimes ? { times: deps.cosigningTimes } : {}),
   });

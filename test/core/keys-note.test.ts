@@ -6,7 +6,7 @@ import { utf8 } from '../../src/core/bytes.ts';
 import { MalformedError, SignatureError } from '../../src/core/errors.ts';
 import { sha256 } from '../../src/core/hash.ts';
 import { formatKeysNoteText, logNameOf, openKeysNote, parseKeysNoteText } from '../../src/core/keys-note.ts';
-import { formatVkey, openNote, type Signer, signNote, splitNote } from '../../src/core/note.ts';
+import { COSIGNATURE_TYPE, formatVkey, openNote, type Signer, signNote, splitNote } from '../../src/core/note.ts';
 import { mutated } from '../support/arbitrary.ts';
 import { exampleSigner } from '../support/example-keys.ts';
 import { protocolExample } from '../support/protocol-examples.ts';
@@ -15,6 +15,7 @@ const name = 'open-registry/0123456789abcdef';
 const log = exampleSigner(name, 'example log key');
 const root = exampleSigner(`${name}/root`, 'example root key');
 const hosts = exampleSigner(`${name}/hosts`, 'example hosts key');
+const cosigner = exampleSigner(`${name}/cosigner`, 'example cosigner key');
 const stranger = exampleSigner(name, 'a stranger');
 const vkeyOf = (signer: Signer) => formatVkey(signer.name, signer.publicKey);
 
@@ -30,6 +31,7 @@ const keys = {
   log: vkeyOf(log),
   root: vkeyOf(root),
   hosts: vkeyOf(hosts),
+  cosigner: formatVkey(cosigner.name, cosigner.publicKey, COSIGNATURE_TYPE),
   exchange: exchangeKey('example exchange key'),
 };
 const text = formatKeysNoteText(keys);
@@ -43,6 +45,13 @@ test('a keys note gives back the keys and the name of the log', () => {
   assert.deepEqual(parseKeysNoteText(text), keys);
   assert.deepEqual(openKeysNote(note, null), keys);
   assert.equal(logNameOf(keys), name);
+});
+
+test('a keys note from before there was a cosigner is still one', async () => {
+  const { cosigner: _, ...before } = keys;
+  const earlier = formatKeysNoteText(before);
+  assert.match(earlier, /^open-registry keys\/1\n/);
+  assert.deepEqual(openKeysNote(await signNote(earlier, [root, log]), null), before);
 });
 
 test('the log key and the root key are each enough to know an origin by', () => {
@@ -74,10 +83,16 @@ test('a keys note is open to the readers of notes, too', () => {
 
 const other = exampleSigner('open-registry/other/root', 'example root key');
 const refused: [why: string, text: string, words: RegExp][] = [
-  ['another version', text.replace('keys/1', 'keys/2'), /line 1: expected open-registry keys\/1/],
-  ['a missing key', text.replace(/hosts .*\n/, ''), /line 4: expected "hosts …", found "exchange/],
+  ['another version', text.replace('keys/2', 'keys/3'), /line 1: expected open-registry keys\/2/],
+  ['an earlier version and a cosigner', text.replace('keys/2', 'keys/1'), /line 5: expected "exchange …"/],
+  [
+    'a cosigner that signs texts',
+    text.replace(keys.cosigner, vkeyOf(cosigner)),
+    /line 5: cosigner is .* expected a cosigner/,
+  ],
+  ['a missing key', text.replace(/hosts .*\n/, ''), /line 4: expected "hosts …", found "cosigner/],
   ['keys in another order', text.replace(/(root .*\n)(hosts .*\n)/, '$2$1'), /line 3: expected "root …"/],
-  ['more at its end', `${text}more 1\n`, /line 6: expected the end/],
+  ['more at its end', `${text}more 1\n`, /line 7: expected the end/],
   [
     'a root key of another log',
     text.replace(keys.root, vkeyOf(other)),
@@ -88,7 +103,7 @@ const refused: [why: string, text: string, words: RegExp][] = [
   [
     'a short exchange key',
     text.replace(/exchange .*/, 'exchange AAAA'),
-    /line 5: exchange is "AAAA", expected 32 bytes/,
+    /line 6: exchange is "AAAA", expected 32 bytes/,
   ],
 ];
 for (const [why, changed, words] of refused) {

@@ -1,14 +1,24 @@
 import assert from 'node:assert/strict';
+import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { utf8 } from '../../src/core/bytes.ts';
+import { text, utf8 } from '../../src/core/bytes.ts';
 import { verifyEd25519 } from '../../src/core/ed25519.ts';
 import { UsageError } from '../../src/core/errors.ts';
-import { openKeysNote } from '../../src/core/keys-note.ts';
-import { COSIGNATURE_TYPE, hostIdOf, parseVkey } from '../../src/core/note.ts';
+import { formatKeysNoteText, openKeysNote } from '../../src/core/keys-note.ts';
+import { COSIGNATURE_TYPE, hostIdOf, parseVkey, type Signer, signNote } from '../../src/core/note.ts';
 import { openCosignerKey, openHostKeys, openOriginKeys } from '../../src/io/key-file.ts';
+
+async function readSigner(path: string): Promise<Pick<Signer, 'publicKey' | 'sign'>> {
+  const privateKey = createPrivateKey(await readFile(path));
+  const spki = createPublicKey(privateKey).export({ format: 'der', type: 'spki' });
+  return {
+    publicKey: Uint8Array.from(spki.subarray(-32)),
+    sign: (message) => Uint8Array.from(sign(null, message, privateKey)),
+  };
+}
 
 describe('key files', () => {
   let dir = '';
@@ -50,6 +60,24 @@ describe('key files', () => {
       for (const name of await readdir(join(dir, 'keys'))) {
         assert.equal((await stat(keyPath(name))).mode & 0o777, 0o600, name);
       }
+    });
+
+    it('certifies the cosigner afterwards, where it can', async () => {
+      const first = await openOriginKeys(dir);
+      const { cosigner, ...before } = openKeysNote(first.note, null);
+      assert.equal(cosigner, first.cosigner.vkey);
+      const root = { name: `${first.logName}/root`, ...(await readSigner(keyPath('root.key'))) };
+      const earlier = await signNote(formatKeysNoteText(before), [root, first.log]);
+      const rootKey = await readFile(keyPath('root.key'));
+      await writeFile(keyPath('keys.note'), earlier);
+      await rm(keyPath('cosigner.key'));
+      await rm(keyPath('root.key'));
+      const offline = await openOriginKeys(dir);
+      assert.equal(text(offline.note), earlier);
+      await writeFile(keyPath('root.key'), rootKey, { mode: 0o600 });
+      assert.equal(openKeysNote((await openOriginKeys(dir)).note, first.rootVkey).cosigner, offline.cosigner.vkey);
+      await rm(keyPath('root.key'));
+      assert.equal(openKeysNote((await openOriginKeys(dir)).note, first.rootVkey).cosigner, offline.cosigner.vkey);
     });
 
     it('runs without the root key once it was certified', async () => {
