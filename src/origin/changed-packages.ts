@@ -35,6 +35,8 @@ export function createChangedPackages(
 ): ChangedPackages {
   let newest = 0;
   let searched = 0;
+  /** Chunks without a change. They stay so: what was superseded once is so for ever. */
+  const barren = new Set<number>();
 
   /** The first `limit` changes among entries `from` to `to` (exclusive), or the last ones where `backwards`. */
   async function changesIn(from: number, to: number, limit: number, backwards: boolean): Promise<PackageChange[]> {
@@ -49,6 +51,15 @@ export function createChangedPackages(
       if (change) found.push(change);
       if (turn.isSpent()) await turn.give();
     }
+    return found;
+  }
+
+  /** The same for a part of one chunk, which is not read if it was found barren before. */
+  async function changesInChunk(from: number, to: number, limit: number, backwards: boolean): Promise<PackageChange[]> {
+    const chunk = Math.floor(from / CHUNK);
+    if (barren.has(chunk)) return [];
+    const found = await changesIn(from, to, limit, backwards);
+    if (found.length === 0 && to - from === CHUNK) barren.add(chunk);
     return found;
   }
 
@@ -78,8 +89,8 @@ export function createChangedPackages(
       const changes: PackageChange[] = [];
       let position = since;
       while (position < to && position - since < (changes.length > 0 ? SCAN_MAX : EMPTY_SCAN_MAX)) {
-        const end = Math.min(position + CHUNK, to);
-        changes.push(...(await changesIn(position, end, limit - changes.length, false)));
+        const end = Math.min(position - (position % CHUNK) + CHUNK, to);
+        changes.push(...(await changesInChunk(position, end, limit - changes.length, false)));
         if (changes.length === limit) return { changes, position: changes.at(-1)?.seq ?? end };
         position = end;
       }
@@ -87,8 +98,11 @@ export function createChangedPackages(
     },
     before: async (to, since, limit) => {
       const changes: PackageChange[] = [];
-      for (let end = to; end > since && changes.length < limit && to - end < EMPTY_SCAN_MAX; end -= CHUNK) {
-        changes.push(...(await changesIn(Math.max(since, end - CHUNK), end, limit - changes.length, true)));
+      let position = to;
+      while (position > since && changes.length < limit && to - position < EMPTY_SCAN_MAX) {
+        const start = Math.max(position - 1 - ((position - 1) % CHUNK), since);
+        changes.push(...(await changesInChunk(start, position, limit - changes.length, true)));
+        position = start;
       }
       return changes;
     },
