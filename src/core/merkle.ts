@@ -81,9 +81,7 @@ export function edgeNodes(size: number): NodeId[] {
 
 /** Root hash of the log's tree at this size. */
 export async function treeHash(size: number, read: HashReader): Promise<Uint8Array> {
-  checkSize(size);
-  const [root] = await subtreeHashes([{ from: 0, to: size }], read);
-  return root as Uint8Array;
+  return joined(await readAll(edgeNodes(size), read));
 }
 
 /**
@@ -202,9 +200,14 @@ function checkRoot(root: Uint8Array, head: TreeHead): void {
 
 async function subtreeHashes(subtrees: readonly Subtree[], read: HashReader): Promise<Uint8Array[]> {
   const parts = subtrees.map(nodesOf);
-  const nodes = parts.flat();
-  const hashes = nodes.length === 0 ? [] : [...(await read(nodes))];
+  const hashes = await readAll(parts.flat(), read);
   return parts.map((part) => joined(hashes.splice(0, part.length)));
+}
+
+async function readAll(nodes: readonly NodeId[], read: HashReader): Promise<Uint8Array[]> {
+  const hashes = nodes.length === 0 ? [] : await read(nodes);
+  if (hashes.length === nodes.length) return [...hashes];
+  throw new Error(`the reader gave ${hashes.length} hashes for ${nodes.length} nodes`);
 }
 
 /** The full subtrees side by side that make up a subtree, largest first. */

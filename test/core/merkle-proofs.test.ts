@@ -239,6 +239,13 @@ test('what is no size or no leaf is refused', async () => {
   assert.throws(() => checkConsistency([], headOf(10), headOf(9)), ProofError);
 });
 
+test('a reader that leaves out a hash makes no proof', async () => {
+  const short: HashReader = async (nodes) => (await read(nodes)).slice(1);
+  await assert.rejects(treeHash(7, short), /the reader gave 2 hashes for 3 nodes/);
+  await assert.rejects(proveInclusion(7, 0, short), /the reader gave/);
+  await assert.rejects(proveConsistency(3, 7, short), /the reader gave/);
+});
+
 test('hashes of another length are no hashes', () => {
   const [left, right] = [leafAt(0), leafAt(1)];
   const head = { size: 2, root: nodeHash(left, right) };
