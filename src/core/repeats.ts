@@ -3,8 +3,8 @@
  * failed the first. All of it is a hint kept in bounded memory; when the oldest of it is dropped, a client is merely sent
  * to a host once more.
  *
- * Most repeats are innocent: npm asks once for each place in the tree. So a host is avoided only when several different
- * tarballs came back from it, and more of what it was lately sent than innocence explains.
+ * Most repeats are innocent: npm asks once for each place in the tree, at the same time. So a host is avoided only when
+ * different tarballs came back from it, late or several, and more of what it was lately sent than innocence explains.
  *
  * Times are ms of one clock that never goes back.
  */
@@ -30,10 +30,15 @@ export const REPEAT_LIMITS: RepeatLimits = {
   entriesMax: 100_000,
 };
 
-/** So many different tarballs must come back before a host is avoided: one or two come back by chance. */
+/** So many different tarballs must come back before a host is avoided, if they do so at once: npm asks for some twice. */
 export const BACK_MIN = 3;
 /**
- * And they must be this share of what was sent to the host lately. Of an undisturbed install of 350 packages npm asks for
+ * From then on a repeat is a late one, of which one is enough: npm would find the tarball in its cache by now, so it is
+ * another run, after one that failed. A run of npm can fail on its first tarball, before it asks for any other.
+ */
+export const LATE_MS = 300;
+/**
+ * In either case they must be this share of what was sent to the host lately. Of an undisturbed install of 350 packages npm asks for
  * one in a hundred again, all near the end. Of a host that lies, nearly all come back; after one broken connection, on which
  * npm gives up, the 15 that it was waiting for.
  */
@@ -49,9 +54,10 @@ export type Repeat = {
 };
 
 /** Tarballs that a network was sent to one host for, one after the other, and which of them were asked for again. */
-type Cohort = { sent: number; readonly back: Set<string> };
+type Cohort = { sent: number; readonly back: Set<string>; late: boolean };
 type Cohorts = { readonly last: Cohort; readonly before: Cohort };
-type Request = { readonly to: { readonly hostId: string; readonly cohort: Cohort } | null };
+type Sending = { readonly hostId: string; readonly cohort: Cohort; readonly at: number };
+type Request = { readonly to: Sending | null };
 
 export class RepeatWindow {
   readonly #limits: RepeatLimits;
@@ -90,7 +96,7 @@ export class RepeatWindow {
   sent(network: string, agent: string, sha512: string, hostId: string, now: number): void {
     const cohort = this.#openCohort(network, hostId, now);
     cohort.sent += 1;
-    this.#requests.set(keyOf(network, agent, sha512), { to: { hostId, cohort } }, now);
+    this.#requests.set(keyOf(network, agent, sha512), { to: { hostId, cohort, at: now } }, now);
   }
 
   /** Takes bytes off the network's budget for this window; false, and nothing taken, if there isn't enough left. */
@@ -125,8 +131,9 @@ export class RepeatWindow {
   }
 
   /** What comes back counts among what was sent along with it. */
-  #cameBack(network: string, sha512: string, { hostId, cohort }: NonNullable<Request['to']>, now: number): void {
+  #cameBack(network: string, sha512: string, { hostId, cohort, at }: Sending, now: number): void {
     cohort.back.add(sha512);
+    if (now - at >= LATE_MS) cohort.late = true;
     const cohorts = this.#cohorts.get(`${network} ${hostId}`, now);
     if (cohorts && isSuspect(cohorts)) this.avoid(network, hostId, now);
   }
@@ -144,11 +151,12 @@ export class RepeatWindow {
 const NONE: ReadonlySet<string> = new Set();
 const FROM_ORIGIN: Request = { to: null };
 
-const newCohort = (): Cohort => ({ sent: 0, back: new Set() });
+const newCohort = (): Cohort => ({ sent: 0, back: new Set(), late: false });
 
 function isSuspect({ last, before }: Cohorts): boolean {
   const back = last.back.union(before.back).size;
-  return back >= BACK_MIN && back >= (last.sent + before.sent) * BACK_SHARE_MIN;
+  const isSign = back >= BACK_MIN || last.late || before.late;
+  return isSign && back >= (last.sent + before.sent) * BACK_SHARE_MIN;
 }
 
 function keyOf(network: string, agent: string, sha512: string): string {

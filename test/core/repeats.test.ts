@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BACK_MIN, BACK_SHARE_MIN, REPEAT_LIMITS, RepeatWindow } from '../../src/core/repeats.ts';
+import { BACK_MIN, BACK_SHARE_MIN, LATE_MS, REPEAT_LIMITS, RepeatWindow } from '../../src/core/repeats.ts';
 
 const net = '203.0.113.0/24';
 const other = '198.51.100.0/24';
@@ -62,26 +62,30 @@ test('a host is avoided for one network and ten minutes, anew each time', () => 
   assert.deepEqual(repeats.avoided(net, avoidMs + 2000), new Set());
 });
 
-/** What is sent to host-1 for this network, and what comes back from there; names are tarballs. */
-const comings: [title: string, sent: string[], back: string[], avoided: boolean][] = [
-  ['one that comes back', ['a'], ['a'], false],
-  ['two that come back', ['a', 'b'], ['a', 'b'], false],
-  ['three that come back', ['a', 'b', 'c'], ['a', 'b', 'c'], true],
-  ['two of which one comes back for ever', ['a', 'b'], ['a', 'b', 'b', 'b', 'b'], false],
-  ['three of thirty', names(30), ['a0', 'a10', 'a20'], true],
-  ['three of thirty-one', names(31), ['a0', 'a10', 'a20'], false],
-  ['four of 350 at the end, as npm does', names(350), ['a337', 'a337', 'a343', 'a353', 'a345', 'a343'], false],
-  ['the last 15 of 350, as after a cut', names(350), names(350).slice(-15), true],
-  ['all of 350', names(350), names(350), true],
+/** What is sent to host-1 for this network at once, and comes back from there so much later; names are tarballs. */
+const comings: [title: string, sent: string[], back: string[], afterMs: number, avoided: boolean][] = [
+  ['one that comes back at once', ['a'], ['a'], 1, false],
+  ['two that come back at once', ['a', 'b'], ['a', 'b'], LATE_MS - 1, false],
+  ['three that come back at once', ['a', 'b', 'c'], ['a', 'b', 'c'], 1, true],
+  ['two of which one comes back for ever', ['a', 'b'], ['a', 'b', 'b', 'b', 'b'], 1, false],
+  ['three of thirty', names(30), ['a0', 'a10', 'a20'], 1, true],
+  ['three of thirty-one', names(31), ['a0', 'a10', 'a20'], 1, false],
+  ['the first, on which a run of npm failed', ['a'], ['a'], LATE_MS, true],
+  ['one of ten, late', names(10), ['a9'], LATE_MS, true],
+  ['one of eleven, late', names(11), ['a9'], LATE_MS, false],
+  ['four of 350 at the end, as npm does', names(350), ['a337', 'a337', 'a343', 'a353', 'a345', 'a343'], 1, false],
+  ['the same over a slow line', names(350), ['a337', 'a337', 'a343', 'a353', 'a345', 'a343'], 20_000, false],
+  ['the last 15 of 350, as after a cut', names(350), names(350).slice(-15), 2_000, true],
+  ['all of 350', names(350), names(350), 2_000, true],
 ];
 
-for (const [title, sent, back, avoided] of comings) {
+for (const [title, sent, back, afterMs, avoided] of comings) {
   test(`a host is ${avoided ? 'avoided' : 'still chosen'} after ${title}`, () => {
     const repeats = new RepeatWindow();
-    for (const sha512 of sent) sendTo(repeats, net, sha512, 'host-1', 1);
-    for (const sha512 of back) repeats.seen(net, 'npm', sha512, 2);
-    assert.deepEqual([...repeats.avoided(net, 3)], avoided ? ['host-1'] : []);
-    assert.deepEqual([...repeats.avoided(other, 3)], []);
+    for (const sha512 of sent) sendTo(repeats, net, sha512, 'host-1', 0);
+    for (const sha512 of back) repeats.seen(net, 'npm', sha512, afterMs);
+    assert.deepEqual([...repeats.avoided(net, afterMs)], avoided ? ['host-1'] : []);
+    assert.deepEqual([...repeats.avoided(other, afterMs)], []);
   });
 }
 
@@ -122,15 +126,24 @@ test('strikes against a host are counted once a second', () => {
   assert.equal(repeats.strikes('host-2', 1), true);
 });
 
-test('however many come back, it takes several and a share of all that were sent', () => {
+test('however many come back, it takes several or a late one, and a share of all that were sent', () => {
+  const anyBack = fc.uniqueArray(fc.record({ tarball: fc.nat(59), late: fc.boolean() }), {
+    selector: ({ tarball }) => tarball,
+  });
   fc.assert(
-    fc.property(fc.integer({ min: 1, max: 60 }), fc.nat(59), (count, returning) => {
+    fc.property(fc.integer({ min: 1, max: 60 }), anyBack, (count, anyOfThem) => {
       const repeats = new RepeatWindow();
-      for (const sha512 of names(count)) sendTo(repeats, net, sha512, 'host-1', 0);
-      const back = names(count).slice(0, returning);
-      for (const sha512 of back) repeats.seen(net, 'npm', sha512, 1);
-      const expected = back.length >= BACK_MIN && back.length >= count * BACK_SHARE_MIN;
-      assert.equal(repeats.avoided(net, 2).size, expected ? 1 : 0);
+      const back = anyOfThem.filter(({ tarball }) => tarball < count);
+      for (const late of [true, false]) {
+        const [at, later] = [late ? 0 : LATE_MS, LATE_MS + 1];
+        const ofThese = (index: number) => back.find(({ tarball }) => tarball === index)?.late ?? false;
+        for (const [index, sha512] of names(count).entries()) {
+          if (ofThese(index) === late) sendTo(repeats, net, sha512, 'host-1', at);
+        }
+        if (!late) for (const { tarball } of back) repeats.seen(net, 'npm', `a${tarball}`, later);
+      }
+      const isSign = back.length >= BACK_MIN || back.some(({ late }) => late);
+      assert.equal(repeats.avoided(net, LATE_MS + 2).size, isSign && back.length >= count * BACK_SHARE_MIN ? 1 : 0);
     }),
   );
 });

@@ -64,6 +64,19 @@ describe('a client that asks again', () => {
     assert.deepEqual(await route(origin, from), { to: mirror.hostId, excluded: [] });
   });
 
+  it('later, as the next run of npm does, is not sent to that mirror for others: that run is to go well', async (t) => {
+    const origin = await startHeld(t);
+    const mirror = await startHost(t, origin);
+    const from = newNetwork();
+    assert.equal((await origin.ask(PATH, { headers: pnpm, from })).status, 302);
+    origin.pass(1_000);
+    assert.equal((await origin.ask(PATH, { headers: pnpm, from })).status, 200);
+    for (const path of await putMore(origin, 2)) {
+      assert.equal((await origin.ask(path, { headers: pnpm, from })).status, 200);
+    }
+    assert.deepEqual((await route(origin, from)).excluded, [[mirror.hostId, 'avoided']]);
+  });
+
   it('for several tarballs is not sent to that mirror for ten minutes, and its neighbours in the network are not', async (t) => {
     const origin = await startHeld(t);
     const mirror = await startHost(t, origin);
