@@ -4,7 +4,7 @@
  * Inside the freshness bound every answer comes from memory. Outside it one conditional request goes to the upstream,
  * one flight per package however many clients wait; where that fails, what is known is served, marked stale.
  */
-import { NotFoundError, TooManyRequestsError, UpstreamError, WithdrawnError } from '../core/errors.ts';
+import { LogHaltedError, NotFoundError, TooManyRequestsError, UpstreamError, WithdrawnError } from '../core/errors.ts';
 import { namePattern } from '../core/package-name.ts';
 import type { VersionRow } from '../core/tables.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
@@ -197,7 +197,7 @@ export function createLearner(deps: {
 
 /** What keeps a package from being renewed, but not from being served as it is known. */
 const isSurvived = (error: unknown): boolean =>
-  [UpstreamError, TooManyRequestsError, MissingBlobError].some((kind) => error instanceof kind);
+  [UpstreamError, TooManyRequestsError, MissingBlobError, LogHaltedError].some((kind) => error instanceof kind);
 
 function lostAndNotMended(name: string, why: string): UpstreamError {
   const reason = `a part of it is lost here and could not be had again, try again in a moment: ${why}`;

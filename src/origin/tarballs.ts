@@ -8,7 +8,7 @@
 
 import { toHex } from '../core/bytes.ts';
 import { chunkRoot } from '../core/chunks.ts';
-import { IntegrityError, UpstreamError, WithdrawnError } from '../core/errors.ts';
+import { IntegrityError, LogHaltedError, UpstreamError, WithdrawnError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { Holds } from '../core/holds.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
@@ -131,10 +131,21 @@ export function createTarballs(deps: {
   function measure(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
     const key = formatPinned(pinned);
     return oneFlight(measuring, key, async () => {
-      if (!(await metadata.get('measured', key))) await journalMeasured(pinned, stored);
+      if (!(await metadata.get('measured', key)) && !(await tryJournal(pinned, stored))) return;
       measured.add(key);
       if (measured.size > MEASURED_MAX) measured.clear();
     });
+  }
+
+  /** A halted log is no reason to keep verified bytes from anybody: false then, and the next hit tries again. */
+  async function tryJournal(pinned: PinnedHash, stored: StreamedBlob): Promise<boolean> {
+    try {
+      await journalMeasured(pinned, stored);
+      return true;
+    } catch (error) {
+      if (error instanceof LogHaltedError) return false;
+      throw error;
+    }
   }
 
   async function journalMeasured(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
