@@ -54,6 +54,8 @@ export type MirrorConfig = MirrorSettings & {
   readonly door: string | null;
   /** For how many seconds what the origin said of a package is served without asking again. Default 300. */
   readonly freshnessSeconds: number;
+  /** Names and patterns of packages to fetch ahead; `*` for all. None by default: then packages come on demand. */
+  readonly replicate: readonly string[];
   /** Bytes of disk for what it serves; null: no bound. */
   readonly diskBudgetBytes: number | null;
   /** Path of a C2SP tlog-policy that a checkpoint must satisfy before it is served; null: the log's signature is enough. */
@@ -252,6 +254,14 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       fallback: null,
       read: parseBaseUrl,
     },
+    {
+      key: 'replicate',
+      flag: '--replicate <PATTERN>',
+      describe: 'packages to fetch ahead, all of their tarballs too: all, a name, or a pattern such as @types/*',
+      fallback: [],
+      repeats: true,
+      read: readReplicated,
+    },
     freshness,
     diskBudget,
     policy,
@@ -272,6 +282,11 @@ export async function readConfig<Name extends CommandName>(
   const file = await readConfigFile(flags.config ?? env.OPEN_REGISTRY_CONFIG);
   const entries = SETTINGS[command].map((setting) => [setting.key, resolve(setting, command, flags, env, file)]);
   return Object.fromEntries(entries);
+}
+
+/** `all` is every package, which leaves no way to name just a package called so. */
+function readReplicated(value: string): string {
+  return value === 'all' ? '*' : readPattern(value);
 }
 
 /** `--trust-proxy <CIDR>` is read from `OPEN_REGISTRY_TRUST_PROXY`. */

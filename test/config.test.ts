@@ -161,3 +161,13 @@ test('the documentation has a row for every setting', async () => {
   }
   assert.equal(rows.length, new Set(settings.map(({ flag }) => flag)).size);
 });
+
+test('a mirror fetches ahead what a pattern names, and all of it for "all"', async () => {
+  const origin = 'https://origin.example';
+  const replicated = async (replicate?: unknown) =>
+    (await readConfig('mirror', { ...required, origin, ...(replicate ? { replicate } : {}) }, {})).replicate;
+  assert.deepEqual(await replicated(), []);
+  assert.deepEqual(await replicated(['@types/*', 'express']), ['@types/*', 'express']);
+  assert.deepEqual(await replicated('all'), ['*']);
+  await assert.rejects(replicated('a/b/c'), UsageError);
+});

@@ -54,7 +54,7 @@ export function chunkListBytes(size: number): number {
  * The chunk list that belongs to a measured tarball, whoever sent it.
  * @throws MalformedError if it doesn't yield the root
  */
-export function openChunkList(measured: Measured, list: Uint8Array): ChunkFacts {
+export function openChunkList(measured: Pick<Measured, 'size' | 'chunks'>, list: Uint8Array): ChunkFacts {
   const { size, chunks } = measured;
   if (list.length !== chunkListBytes(size))
     throw new MalformedError('chunk list', `its length is wrong for ${size} bytes`);

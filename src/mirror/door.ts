@@ -10,7 +10,6 @@ import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import { parseNpmRequest, versionFromFile } from '../core/npm-path.ts';
 import { change } from '../core/tables.ts';
 import { distTagsAnswer, manifestAnswer, packumentAnswer, staleHeaders } from '../door/answers.ts';
-import { contentAnswer, contentPath } from '../door/content.ts';
 import type { Forms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
@@ -57,7 +56,6 @@ export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
           { 'cache-control': CACHE.noStore },
         );
       case 'federation':
-        return (await metadata(deps, incoming, asked.path)) ?? deps.mirror(incoming);
       case 'ping':
       case 'healthz':
       case 'metrics':
@@ -66,15 +64,6 @@ export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
         return deps.forward(incoming);
     }
   };
-}
-
-/** What other mirrors may have of the metadata kept here; null for paths and blobs that are the mirror's own affair. */
-async function metadata(deps: MirrorDoorDeps, incoming: Incoming, path: readonly string[]): Promise<Answer | null> {
-  if (incoming.method !== 'GET' && incoming.method !== 'HEAD') return null;
-  const content = contentPath(path);
-  if (!content || !(await deps.stores.blobs.has({ algorithm: 'sha256', hex: content.hash }))) return null;
-  incoming.kind = `federation-${content.kind}`;
-  return contentAnswer(incoming, content, { blobs: deps.stores.blobs, forms: deps.forms });
 }
 
 async function packument(deps: MirrorDoorDeps, incoming: Incoming, name: string, door: Door): Promise<Answer> {

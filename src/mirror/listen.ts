@@ -13,14 +13,18 @@ export async function listenToFeed(options: {
   readonly client: HttpClient;
   readonly origin: string;
   readonly lastEventId: () => string | null;
-  readonly event: (event: FeedEvent) => void;
+  /** A checkpoint that the feed tells: a signed note, not yet believed. */
+  readonly checkpoint: (note: string) => void;
   readonly times: RetryTimes;
   readonly signal: AbortSignal;
 }): Promise<void> {
-  const { client, origin, event, times, signal } = options;
+  const { client, origin, checkpoint, times, signal } = options;
   let waitMs = times.firstMs;
   const opened = () => {
     waitMs = times.firstMs;
+  };
+  const event = (one: FeedEvent) => {
+    if (one.event === 'checkpoint') checkpoint(one.data);
   };
   while (!signal.aborted) {
     const feed = { client, origin, signer: null, lastEventId: options.lastEventId(), signal, opened, event };

@@ -17,6 +17,7 @@ import {
 } from '../core/errors.ts';
 import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
 import { checkLogKey } from '../core/log-key.ts';
+import { addSignatureLines, formatSignature, splitNote } from '../core/note.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
@@ -247,6 +248,15 @@ class Follower implements LogFollower {
     this.#stopped = null;
     this.#confirmed = now();
     if (changed) for (const listener of this.#listeners) listener(seen);
+    else if (source === this.#deps.sources[0]) await this.#renew(seen);
+  }
+
+  /** The origin gets cosignatures for its checkpoint, and renews its own, long after it was published. */
+  async #renew({ checkpoint, note: offered }: HeldCheckpoint): Promise<void> {
+    const { log } = this.#deps;
+    const held = log.served()?.note as string;
+    const note = addSignatureLines(held, splitNote(offered).signatures.map(formatSignature));
+    if (note !== held) await log.serve({ checkpoint, note });
   }
 
   /** The log's key is replaced by the root key's word only. */

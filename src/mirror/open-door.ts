@@ -1,50 +1,40 @@
-/** Opens an organisation's own door at a mirror: its stores, and what follows the origin for it. */
+/** Opens an organisation's own door at a mirror, over the packages that it keeps. */
 import { makeDoor } from '../core/door.ts';
 import { FORWARD_BODY_BYTES_MAX } from '../core/limits.ts';
-import { createForms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { Handler } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
-import { type DoorStores, formsFolder } from '../io/stores.ts';
 import { createMirrorDoor } from './door.ts';
-import type { HeadFetcher } from './fetch-head.ts';
 import { followPackages } from './follow-packages.ts';
 import { createForward } from './forward.ts';
 import type { LogFollower } from './log-follower.ts';
+import type { Packages } from './open-packages.ts';
 import type { BlobServer } from './serve-blob.ts';
 import type { MirrorConfig } from './service.ts';
 
 const FRESHNESS_MS = 300_000;
 
-/** @param cleanups gets what has to be closed after the server */
-export function openMirrorDoor(
-  parts: {
-    config: Pick<MirrorConfig, 'origin' | 'freshnessMs'>;
-    door: string;
-    dir: string;
-    client: HttpClient;
-    stores: DoorStores;
-    heads: HeadFetcher;
-    follower: LogFollower;
-    metrics: Metrics;
-    tarballs: BlobStore;
-    blobs: BlobServer;
-    /** The paths of every mirror. */
-    routes: Handler;
-    logger: Logger;
-    now: () => number;
-    /** The bound port, for the doors that loopback addresses are without configuration. */
-    port: () => number;
-  },
-  cleanups: (() => Promise<void>)[],
-): Handler {
-  const { config, client, stores, heads, follower, logger, metrics, now } = parts;
+export function openMirrorDoor(parts: {
+  config: Pick<MirrorConfig, 'origin' | 'freshnessMs'>;
+  door: string;
+  client: HttpClient;
+  packages: Packages;
+  follower: LogFollower;
+  metrics: Metrics;
+  tarballs: BlobStore;
+  blobs: BlobServer;
+  /** The paths of every mirror. */
+  routes: Handler;
+  logger: Logger;
+  now: () => number;
+  /** The bound port, for the doors that loopback addresses are without configuration. */
+  port: () => number;
+}): Handler {
+  const { config, client, follower, logger, metrics, now } = parts;
+  const { stores, heads, forms } = parts.packages;
   const { origin } = config;
-  const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
-  const forms = createForms({ folder: formsFolder(parts.dir), blobs: stores.blobs, note });
-  cleanups.push(() => forms.idle());
   const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
   const doors = [makeDoor('self', parts.door)];
   logger.warn(

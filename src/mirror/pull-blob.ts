@@ -11,7 +11,7 @@ import type { BlobId } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
-import { learnChunks } from './learn-chunks.ts';
+import { learnChunks, type MeasuredReader } from './learn-chunks.ts';
 
 /** How long one source may take, ms. */
 export type FetchTimes = {
@@ -27,7 +27,7 @@ export type Pull = {
   at: number;
   /** Bytes of the whole; null until somebody has said it. */
   size: number | null;
-  /** Undefined until the origin was asked; null if it doesn't know. */
+  /** Undefined until they were asked for; null if they can't be had. */
   facts: ChunkFacts | null | undefined;
   /** The sources whose bytes were passed on, the last one at the end. */
   gave: string[];
@@ -40,6 +40,7 @@ export type PullDeps = {
   readonly origin: string;
   /** Base URLs, in the order of the configuration. */
   readonly peers: readonly string[];
+  readonly measured: MeasuredReader;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly times: FetchTimes;
@@ -138,13 +139,13 @@ async function settle(deps: PullDeps, pull: Pull, size: number | null): Promise<
 
 /** A blob of one chunk is checked whole, at no loss of time. */
 async function factsOf(
-  { client, origin, logger }: PullDeps,
+  { client, origin, measured, logger }: PullDeps,
   id: BlobId,
   size: number | null,
 ): Promise<ChunkFacts | null> {
   if (id.algorithm !== 'sha512' || (size !== null && size <= CHUNK_BYTES)) return null;
   try {
-    return await learnChunks(client, origin, id.hex);
+    return await learnChunks(client, origin, id.hex, measured);
   } catch (error) {
     if (!(error instanceof FederationError)) throw error;
     logger.debug(

@@ -14,6 +14,7 @@ import { logHealth } from './health.ts';
 import type { HeldList } from './held-list.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { Membership } from './membership.ts';
+import type { Packages } from './open-packages.ts';
 import type { OriginTrust } from './origin-keys.ts';
 import type { BlobServer, FetchRight } from './serve-blob.ts';
 
@@ -28,6 +29,8 @@ export type MirrorRoutesDeps = {
   /** Checkpoint, tiles and entries. */
   readonly logAnswers: LogAnswers;
   readonly blobs: BlobServer;
+  /** What is kept of packages, by hash; null where none are. */
+  readonly packages: Pick<Packages, 'answer'> | null;
   /** Why what it keeps of packages can't be written any more; null while all is well. */
   readonly failure: () => Error | null;
   readonly metrics: Metrics;
@@ -75,6 +78,8 @@ async function federationAnswer(
 ): Promise<Answer> {
   const [first = '', second = '', third] = path;
   if (isLogPath(path)) return deps.logAnswers(request, path);
+  const ofPackages = await deps.packages?.answer(request, path);
+  if (ofPackages) return ofPackages;
   if (first === 'blob' && path.length === 3) {
     const id = blobId(second, third as string);
     return deps.blobs.serve(request, id, () => fetchRightOf(deps, nonces, request, id, query));

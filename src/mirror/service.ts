@@ -1,10 +1,8 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
 
-import type { FeedEvent } from '../core/event-stream.ts';
 import type { MirrorSettings } from '../core/role-config.ts';
 import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
-import type { BlobId } from '../io/blob-store.ts';
 import { type BlobTally, createBlobTally } from '../io/blob-tally.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
@@ -12,25 +10,24 @@ import { createHttpServer } from '../io/http-server.ts';
 import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
-import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
+import type { ScrubRate } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
-import { createBlobFetcher, FETCH_TIMES } from './fetch-blob.ts';
-import { createHeadFetcher } from './fetch-head.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import type { HeldLogStep } from './held-log.ts';
 import { listenToFeed } from './listen.ts';
 import type { LogFollower } from './log-follower.ts';
 import { createMembership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
+import { openBlobs } from './open-blobs.ts';
 import { openMirrorDoor } from './open-door.ts';
 import { LOG_TIMES, type LogTimes, openLogFollower } from './open-log.ts';
+import { openPackages } from './open-packages.ts';
 import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
-import { passOn, restOf } from './pass-on.ts';
-import type { FetchTimes, Pull } from './pull-blob.ts';
+import type { FetchTimes } from './pull-blob.ts';
+import { REPLICATION_PAUSES_MS, startReplication } from './replicate.ts';
 import { createMirrorRoutes } from './routes.ts';
-import { createBlobServer } from './serve-blob.ts';
 
 export type MirrorConfig = MirrorSettings & {
   /** Default false: the host appears in the log and in the list of hosts. */
@@ -48,6 +45,8 @@ export type MirrorConfig = MirrorSettings & {
   readonly freshnessMs?: number;
   /** Bytes of disk for blobs; null or left out: no bound. */
   readonly diskBudgetBytes?: number | null;
+  /** Patterns of names whose packages are fetched ahead, with their tarballs; `*` for all. None by default. */
+  readonly replicate?: readonly string[];
 };
 
 export type MirrorDeps = {
@@ -62,6 +61,8 @@ export type MirrorDeps = {
   readonly retryTimes?: RetryTimes;
   readonly logTimes?: Partial<LogTimes>;
   readonly scrubRate?: ScrubRate;
+  /** Between attempts to fetch a package ahead. */
+  readonly replicationPausesMs?: readonly number[];
   /** Told of each step, for tests that stop the process between two of them. */
   readonly step?: (name: HeldLogStep) => void;
 };
@@ -122,7 +123,7 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
     onBroken,
     ...(deps.now ? { now: deps.now } : {}),
   };
-  const stores = await openMirrorStores(dir, Boolean(config.door), cache);
+  const stores = await openMirrorStores(dir, keepsPackages(config), cache);
   cleanups.push(() => stores.close());
   const { origin, originKey, peers } = config;
   const gossip = createGossip([origin, ...peers]);
@@ -140,91 +141,78 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
 async function serve(
   config: MirrorConfig,
   deps: MirrorDeps,
-  { dir, stores, keys, client, gossip, trust, list, metrics, tally }: Opened,
+  opened: Opened,
   cleanups: (() => Promise<void>)[],
 ): Promise<Omit<RunningMirror, 'close'>> {
+  const { dir, stores, keys, client, gossip, trust, list, metrics, tally } = opened;
   const { logger, now = Date.now, retryTimes = RETRY_TIMES } = deps;
-  const { blobs } = stores;
   const { origin, peers } = config;
-  tally.count(blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
-  const times = deps.fetchTimes ?? FETCH_TIMES;
-  const pulling = { client, origin, peers, logger, metrics, times };
-  const fetcher = createBlobFetcher({ ...pulling, blobs });
+  const sources = [...peers, origin];
   const stopping = new AbortController();
-  const follower = await openLogFollower({
-    ...{ dir, index: stores.index, origin, peers, client, trust, logger, metrics, now, random: Math.random },
-    times: { ...LOG_TIMES, ...deps.logTimes },
-    signal: stopping.signal,
-    ...(deps.step ? { step: deps.step } : {}),
-  });
+  const { signal } = stopping;
+  tally.count(stores.blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
+  const common = { dir, index: stores.index, origin, peers, client, trust, list, logger, metrics, now, signal };
+
+  const { step } = deps;
+  const times = { ...LOG_TIMES, ...deps.logTimes };
+  const follower = await openLogFollower({ ...common, times, random: Math.random, ...(step ? { step } : {}) });
+  cleanups.push(() => follower.close());
   gossip.attach(follower);
+  const { fetchTimes, scrubRate } = deps;
+  const { fetcher, server } = openBlobs({ ...common, blobs: stores.blobs, times: fetchTimes, scrubRate }, cleanups);
+  const packages = stores.door && openPackages({ dir, stores: stores.door, client, sources, logger }, cleanups);
+
+  const bound = { port: 0, url: '' };
   const lastEventId = () => (follower.checkpoint() ? `${follower.size()}` : null);
-  const passing = {
-    whole: (id: BlobId, sources: readonly string[]) => passOn(pulling, id, sources, stopping.signal),
-    restOf: (pull: Pull, start: number) => restOf(pulling, pull, start, [...peers, origin], stopping.signal),
-  };
-  const server = createBlobServer({ blobs, fetcher, passing, list, origin, peers, logger, metrics });
-  let url = '';
+  const checkpoint = (note: string) => follower.hint(note, origin);
   const membership = createMembership({
-    origin,
-    client,
-    keys,
-    trust,
-    list,
-    application: () => ({
-      url,
-      private: config.private ?? false,
-      operator: config.operator ?? null,
-      software: deps.software,
-    }),
-    heartbeat: () => ({ url, stored: tally.stored(), failures: server.failures() }),
-    lastEventId,
-    checkpoint: (note) => follower.hint(note, origin),
-    logger,
-    now,
-    times: retryTimes,
+    ...{ origin, client, keys, trust, list, lastEventId, checkpoint, logger, now, times: retryTimes },
+    application: () => ({ ...applicationOf(config), url: bound.url, software: deps.software }),
+    heartbeat: () => ({ url: bound.url, stored: tally.stored(), failures: server.failures() }),
   });
-  const takeEvent = ({ event, data }: FeedEvent) => {
-    if (event === 'checkpoint') follower.hint(data, origin);
-  };
-  const { failure } = stores;
   const logAnswers = createLogAnswers({
     metadata: stores.index,
     checkpoint: () => follower.checkpoint()?.note ?? null,
   });
   const routes = createMirrorRoutes({
-    ...{ keys, url: () => url, membership, list, trust, follower, logAnswers, blobs: server, failure, metrics, now },
+    ...{ keys, membership, list, trust, follower, logAnswers, blobs: server, packages, metrics, now },
+    url: () => bound.url,
+    failure: stores.failure,
   });
-  let port = 0;
   const { door } = config;
-  const heads = stores.door && createHeadFetcher({ blobs: stores.door.blobs, client, sources: [...peers, origin] });
-  const doorParts = { config, dir, client, follower, tarballs: blobs, blobs: server, routes, logger, metrics, now };
-  const handler =
-    door && stores.door && heads
-      ? openMirrorDoor({ ...doorParts, door, stores: stores.door, heads, port: () => port }, cleanups)
-      : routes;
-  const http = createHttpServer({
-    ...{ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [] },
-    handler: gossip.handler(handler),
-  });
-  cleanups.push(() => follower.close());
-  cleanups.push(() => fetcher.close());
-  const rotten = async (id: BlobId) => fetcher.join(id, [...peers, origin])?.landed;
-  const scrubber = startScrubber({ store: blobs, rate: deps.scrubRate, rotten, logger, metrics, now });
-  cleanups.push(() => scrubber.close());
+  const atDoor = { ...common, config, follower, tarballs: stores.blobs, blobs: server, routes };
+  const handler = gossip.handler(
+    door && packages ? openMirrorDoor({ ...atDoor, door, packages, port: () => bound.port }) : routes,
+  );
+  const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
   cleanups.push(async () => stopping.abort(new Error('the mirror is stopping')));
   cleanups.push(() => http.close());
   // Before the server: whoever waits for a blob is sent back at once, and whoever has got some of it gets the rest.
   cleanups.push(async () => fetcher.refuse());
-  port = await http.listen(config.host, config.port);
-  url = config.publicUrl ?? boundUrl(config.host, port);
+  bound.port = await http.listen(config.host, config.port);
+  bound.url = config.publicUrl ?? boundUrl(config.host, bound.port);
   const admin = await serveAdmin(dir, createAdminHandler(stores, mirrorCheckpoint(dir, stores.index)));
   cleanups.push(() => admin.close());
   cleanups.push(() => membership.close());
-  if (!config.door) await membership.start();
-  else void listenToFeed({ client, origin, lastEventId, event: takeEvent, times: retryTimes, signal: stopping.signal });
+  if (door) void listenToFeed({ client, origin, lastEventId, checkpoint, times: retryTimes, signal });
+  else await membership.start();
   follower.start();
-  return { url, port, hostId: keys.hostId, state: () => membership.state(), follower };
+  if (packages && config.replicate && config.replicate.length > 0) {
+    const { diskBudgetBytes: bytesMax = null, replicate: patterns } = config;
+    const parts = { ...common, packages, fetcher, follower, tarballs: stores.blobs, patterns, sources, bytesMax };
+    const pausesMs = deps.replicationPausesMs ?? REPLICATION_PAUSES_MS;
+    const replication = startReplication({ ...parts, stored: () => tally.stored().bytes, pausesMs });
+    cleanups.push(replication.close);
+  }
+  return { ...bound, hostId: keys.hostId, state: () => membership.state(), follower };
+}
+
+function applicationOf({ private: isPrivate = false, operator = null }: MirrorConfig) {
+  return { private: isPrivate, operator };
+}
+
+function keepsPackages({ door, replicate = [] }: MirrorConfig): boolean {
+  return Boolean(door) || replicate.length > 0;
 }
 
 /** Never `localhost`: a mirror's host name must differ from that of every door, and that is the usual door here. */
