@@ -35,10 +35,10 @@ type Tiles = ReadonlyMap<string, Uint8Array>;
  * A reader of the hashes of this tree, which fetches all tiles that a call needs at once.
  * @throws WrongTileError (the reader does) if a tile is not the one of this tree; no hash is given out then
  */
-export function createTileReader(head: TreeHead, fetch: FetchTiles): HashReader {
+export function createTileReader(head: TreeHead, read: FetchTiles): HashReader {
   return async (nodes) => {
     const needed = tilesNeeded(nodes, head.size);
-    const fetched = await fetch(needed);
+    const fetched = await read(needed);
     const tiles = new Map(needed.map((tile, at) => [tilePath(tile), ofRightLength(tile, fetched[at])]));
     checkEdge(head, tiles);
     for (const tile of needed.filter(isFull)) checkFull(tile, head.size, tiles);
