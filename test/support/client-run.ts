@@ -56,8 +56,13 @@ export function startApplication(machine: Machine): Promise<Outcome> {
 }
 
 /** Runs any command of the machine's client, such as `npm audit`. */
-export function inProject(machine: Machine, command: string, args: readonly string[]): Promise<Outcome> {
-  return run(command, args, { cwd: machine.project, env: environment(machine) });
+export function inProject(
+  machine: Machine,
+  command: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<Outcome> {
+  return run(command, args, { cwd: machine.project, env: { ...environment(machine), ...env } });
 }
 
 export function readLockfile(machine: Machine): Promise<string> {

@@ -8,8 +8,14 @@ import type { Machine } from './client-run.ts';
 const ownNotes =
   /(?:^|\/)(?:\.bin\/.*|\.package-lock\.json|\.modules\.yaml|\.yarn-integrity|\.pnpm-workspace-state.*\.json|\.deno\/.*\.lock|\.setup-cache\.bin|\.deno\/\.deno\.lock.*|\.initialized|lock\.yaml)$/;
 
-/** What an install left of its packages: sha256 in hex by path. */
-export type InstalledFiles = ReadonlyMap<string, string>;
+/** `hash`: sha256 in hex; `size` in bytes. */
+interface InstalledFile {
+  readonly hash: string;
+  readonly size: number;
+}
+
+/** What an install left of its packages, by path. */
+export type InstalledFiles = ReadonlyMap<string, InstalledFile>;
 
 /** Reads every file that a client has put in place for the application. Empty before the first install. */
 export async function installedFiles({ client, project, home }: Machine): Promise<InstalledFiles> {
@@ -17,15 +23,24 @@ export async function installedFiles({ client, project, home }: Machine): Promis
   const entries = await readdir(root, { recursive: true, withFileTypes: true }).catch(noneIfMissing);
   const paths = entries.filter((entry) => entry.isFile()).map(({ parentPath, name }) => join(parentPath, name));
   const files = await Promise.all(
-    paths.map(async (path) => [relative(root, path), sha256(await readFile(path))] as const),
+    paths.map(async (path) => [relative(root, path), infoOf(await readFile(path))] as const),
   );
   return new Map(files.filter(([path]) => !ownNotes.test(path)));
 }
 
 /** Paths of files whose content no right install has. */
 export function wrongFiles(found: InstalledFiles, right: InstalledFiles): string[] {
-  const known = new Set(right.values());
-  return [...found].filter(([, hash]) => !known.has(hash)).map(([path]) => path);
+  const known = new Set([...right.values()].map(({ hash }) => hash));
+  return [...found].filter(([, { hash }]) => !known.has(hash)).map(([path]) => path);
+}
+
+/** Paths of files that lack their end; null if anything else is wrong, too, or missing, or too much. */
+export function cutShort(found: InstalledFiles, right: InstalledFiles): string[] | null {
+  const differing = [...new Set([...found.keys(), ...right.keys()])].filter(
+    (path) => found.get(path)?.hash !== right.get(path)?.hash,
+  );
+  const isShorter = (path: string) => (found.get(path)?.size ?? Infinity) < (right.get(path)?.size ?? 0);
+  return differing.every(isShorter) ? differing : null;
 }
 
 /** Fails unless each file is there and right. */
@@ -33,12 +48,12 @@ export function assertSameFiles(found: InstalledFiles, right: InstalledFiles): v
   assert.deepEqual(sorted(found), sorted(right));
 }
 
-function sorted(files: InstalledFiles): [string, string][] {
+function sorted(files: InstalledFiles): [string, InstalledFile][] {
   return [...files].sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
-function sha256(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex');
+function infoOf(bytes: Uint8Array): InstalledFile {
+  return { hash: createHash('sha256').update(bytes).digest('hex'), size: bytes.length };
 }
 
 function noneIfMissing(error: NodeJS.ErrnoException): [] {

@@ -12,8 +12,8 @@ const redirected = clients.filter((client) => client.redirected);
 const others = clients.filter((client) => !client.redirected);
 
 /**
- * What is asked for again comes from the origin, and the mirror that it came from before is then avoided; what a rerun asks
- * for the first time, before that, may still meet the liar.
+ * What is asked for again comes from the origin, and the mirror that it came from before is then avoided: two attempts. One
+ * more for what the second asks for before that, and for npm's own haste (npm-alone.ts).
  */
 const TRIES_MAX = 3;
 
