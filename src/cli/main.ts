@@ -27,6 +27,7 @@ function program(): Command {
   );
   addHosts(root);
   addPackages(root);
+  addKeys(root);
   addLockfile(root);
   addVerify(root);
   root
@@ -136,6 +137,17 @@ function addPackages(root: Command): void {
   addAdmin(withdrawals, 'resume', 'go on after a halt').action(async ({ data }) =>
     (await load()).resumeWithdrawals(data),
   );
+}
+
+function addKeys(root: Command): void {
+  root
+    .command('keys')
+    .description('the keys of a stopped origin')
+    .command('rotate')
+    .description('give the log another key, certified by the root key in an entry of the log')
+    .addOption(dataOption('data directory of the stopped origin, or of `up`'))
+    .option('--root-key <FILE>', 'where the root key is (default: keys/root.key in the data directory)')
+    .action(async ({ data, rootKey }) => (await import('./keys.ts')).rotateKeys(data, rootKey ?? null));
 }
 
 function addLockfile(root: Command): void {

@@ -11,6 +11,7 @@ import {
   randomBytes,
   sign,
 } from 'node:crypto';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromHex, text, toBase64, toHex, utf8 } from '../core/bytes.ts';
 import { UsageError } from '../core/errors.ts';
@@ -18,11 +19,14 @@ import { formatKeysNoteText, logNameOf, openKeysNote, type OriginKeys as PublicK
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
 import { hostKeyName, originCosignerName } from '../core/membership.ts';
 import { COSIGNATURE_TYPE, formatVkey, hostIdOf, signNote, splitNote } from '../core/note.ts';
-import { makeFolder, openIfThere, readBounded, writeDurably } from './durable-file.ts';
+import { ignoreMissing, makeFolder, openIfThere, readBounded, syncFolder, writeDurably } from './durable-file.ts';
 
 const KEY_FILE_BYTES_MAX = 4_096;
 const FOLDER = 'keys';
+const LOG_KEY = 'log.key';
 const CERTIFICATE = 'keys.note';
+/** Behind the name of a file that is to take the file's place. */
+const NEXT = '.next';
 
 /** An Ed25519 key that can sign. `publicKey` is the raw key, 32 bytes. */
 export type SigningKey = {
@@ -102,10 +106,59 @@ async function createOriginKeys(folder: string, logName: string | null): Promise
   const online = await openOnlineKeys(folder, name, 'make');
   const rootKeyFile = join(folder, 'root.key');
   const root = signingKey(`${name}/root`, await openKey(rootKeyFile, 'ed25519', 'make'));
-  const noteText = formatKeysNoteText(publicKeys(online, root.vkey));
-  const note = utf8(await signNote(noteText, [root, online.log]));
+  const note = await certify(online, root);
   await writeDurably(join(folder, CERTIFICATE), note);
   return { ...online, rootVkey: root.vkey, rootKeyFile, note };
+}
+
+async function certify(online: OnlineKeys, root: SigningKey): Promise<Uint8Array> {
+  return utf8(await signNote(formatKeysNoteText(publicKeys(online, root.vkey)), [root, online.log]));
+}
+
+/**
+ * The root key, from wherever it is kept.
+ * @throws UsageError if it is not there, or is not the one of this log
+ */
+export async function openRootKey(file: string, keys: Pick<OriginKeys, 'logName' | 'rootVkey'>): Promise<SigningKey> {
+  const root = signingKey(`${keys.logName}/root`, await openKey(file, 'ed25519', 'must exist'));
+  if (root.vkey === keys.rootVkey) return root;
+  throw new UsageError(`${file} is not the root key of ${keys.logName}, which is ${keys.rootVkey}`);
+}
+
+/**
+ * Makes another log key and the note that certifies it, beside the files whose place they are to take: first the key,
+ * then the note. Both are durable when this resolves.
+ */
+export async function makeNextLogKey(dir: string, keys: OriginKeys, root: SigningKey): Promise<SigningKey> {
+  const folder = join(dir, FOLDER);
+  const log = signingKey(keys.logName, await openKey(join(folder, LOG_KEY + NEXT), 'ed25519', 'make'));
+  await writeDurably(join(folder, CERTIFICATE + NEXT), await certify({ ...keys, log }, root));
+  return log;
+}
+
+/** Vkey of a log key that waits with its note to take its place; null if there is none, or only one without a note. */
+export async function nextLogVkey(dir: string): Promise<string | null> {
+  const note = await readBounded(join(dir, FOLDER, CERTIFICATE + NEXT), NOTE_BYTES_MAX);
+  return note && openKeysNote(note, null).log;
+}
+
+/** Puts next log key and note in their places: first the key. After a crash in between it is to be called again. */
+export async function takeNextLogKey(dir: string): Promise<void> {
+  for (const name of [LOG_KEY, CERTIFICATE]) {
+    const path = join(dir, FOLDER, name);
+    await rename(path + NEXT, path).catch(ignoreMissing);
+    await syncFolder(join(dir, FOLDER));
+  }
+}
+
+/** Forgets next log key and note: first the note, since a note without its key means that the key is in its place. */
+export async function dropNextLogKey(dir: string): Promise<void> {
+  for (const name of [CERTIFICATE, LOG_KEY]) {
+    const path = await pathIfThere(join(dir, FOLDER, name + NEXT));
+    if (path === null) continue;
+    await rm(path);
+    await syncFolder(join(dir, FOLDER));
+  }
 }
 
 /**
@@ -115,9 +168,8 @@ async function createOriginKeys(folder: string, logName: string | null): Promise
 async function renewed(note: Uint8Array, online: OnlineKeys, rootVkey: string, rootKeyFile: string | null) {
   const noteText = formatKeysNoteText(publicKeys(online, rootVkey));
   if (rootKeyFile === null || splitNote(note).text === noteText) return note;
-  const root = signingKey(`${online.logName}/root`, await openKey(rootKeyFile, 'ed25519', 'must exist'));
-  const next = utf8(await signNote(noteText, [root, online.log]));
-  openKeysNote(next, rootVkey);
+  const root = await openRootKey(rootKeyFile, { logName: online.logName, rootVkey });
+  const next = await certify(online, root);
   await writeDurably(join(dirname(rootKeyFile), CERTIFICATE), next);
   return next;
 }
@@ -132,8 +184,11 @@ async function reopenOriginKeys(folder: string, note: Uint8Array, logName: strin
   const { cosigner, ...others } = publicKeys(online, certified.root);
   const own = certified.cosigner === undefined ? others : { ...others, cosigner: cosigner as string };
   if (formatKeysNoteText(own) !== formatKeysNoteText(certified)) {
+    const isCutOff = (await pathIfThere(join(folder, CERTIFICATE + NEXT))) !== null;
     throw new UsageError(
-      `the keys in ${folder} are not those that its ${CERTIFICATE} certifies; restore the right files`,
+      isCutOff
+        ? `a change of the log key in ${folder} was cut off; start the origin once: that finishes it`
+        : `the keys in ${folder} are not those that its ${CERTIFICATE} certifies; restore the right files`,
     );
   }
   const rootKeyFile = await pathIfThere(join(folder, 'root.key'));
@@ -148,7 +203,7 @@ type OnlineKeys = Pick<OriginKeys, 'logName' | 'log' | 'hosts' | 'cosigner' | 'e
 async function openOnlineKeys(folder: string, logName: string, missing: Missing): Promise<OnlineKeys> {
   return {
     logName,
-    log: signingKey(logName, await openKey(join(folder, 'log.key'), 'ed25519', missing)),
+    log: signingKey(logName, await openKey(join(folder, LOG_KEY), 'ed25519', missing)),
     hosts: signingKey(`${logName}/hosts`, await openKey(join(folder, 'hosts.key'), 'ed25519', missing)),
     // Earlier versions had none, so it may be missing where the others must not.
     cosigner: cosignerKey(originCosignerName(logName), await openKey(join(folder, 'cosigner.key'), 'ed25519', 'make')),

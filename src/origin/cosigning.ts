@@ -10,7 +10,8 @@ import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { storedHashes } from '../io/stored-tree.ts';
 import { type Cosignatures, openCosignatures } from './cosignatures.ts';
-import { everyLogKey, type Registry } from './registry.ts';
+import { everyLogKey } from './fork-guard.ts';
+import type { Registry } from './registry.ts';
 import { createWitnessClient, type WitnessTimes } from './witness-client.ts';
 
 export type CosigningDeps = {

@@ -8,12 +8,14 @@
  * Order: halt, then keep the note as evidence. A crash in between forgets it until it is shown again; evidence that is
  * kept is judged anew at each start, so that an origin goes on by itself once the right data are back.
  */
+import { join } from 'node:path';
 import { equal, toHex } from '../core/bytes.ts';
 import { type Checkpoint, openCheckpoint } from '../core/checkpoint.ts';
 import { LogHaltedError, MalformedError, SignatureError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { treeHash } from '../core/merkle.ts';
-import type { EvidenceFolder } from '../io/evidence-folder.ts';
+import { createEvidenceFolder, type EvidenceFolder } from '../io/evidence-folder.ts';
+import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { storedHashes } from '../io/stored-tree.ts';
@@ -41,6 +43,25 @@ export type ForkGuardDeps = {
   readonly evidence: EvidenceFolder;
   readonly logger: Logger;
 };
+
+/** A guard over what an origin's data directory holds; its tables must have taken in all entries. */
+export async function openOwnGuard(deps: {
+  readonly dir: string;
+  readonly metadata: MetadataStore;
+  readonly keys: Pick<OriginKeys, 'log' | 'logName'>;
+  readonly logger: Logger;
+}): Promise<ForkGuard> {
+  const { dir, metadata, keys, logger } = deps;
+  const vkeys = await everyLogKey(metadata, keys.log.vkey);
+  const evidence = createEvidenceFolder(join(dir, 'evidence'));
+  return openForkGuard({ metadata, vkeys, logName: keys.logName, evidence, logger });
+}
+
+/** The key that signs the log now, and all that did before. */
+export async function everyLogKey(metadata: Pick<MetadataStore, 'scan'>, vkey: string): Promise<string[]> {
+  const replaced = await metadata.scan('log-key', '');
+  return [...new Set([vkey, ...replaced.flatMap(({ key, row }) => [key, row.previous])])];
+}
 
 /** Checkpoints that were found to be ours, so that showing the same ones again costs nothing. */
 const AGREED_MAX = 1_000;

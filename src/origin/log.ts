@@ -74,7 +74,7 @@ export type LogDeps = {
   /** Told of each package whose rows have changed, or may have. */
   readonly changed?: (name: string) => void;
   /** Told of each step, for tests that stop the process between two of them. */
-  readonly step?: (name: 'journal:appended' | 'log:signed' | 'journal:folded') => void;
+  readonly step?: (name: BatchStep | 'log:signed') => void;
   readonly clock?: Clock;
   readonly checkpointIntervalMs?: number;
 };
@@ -185,20 +185,12 @@ class OriginLog implements Log {
   }
 
   async #write(batch: readonly NewEntry[]): Promise<void> {
-    const { metadata, step } = this.#deps;
-    const time = Math.max(this.#lastTime, this.#deps.now());
-    const entries = inOrder(batch).map((entry) => formatEntry({ ...entry, time } as Entry));
-    const changes = await foldEntries(entries, foldReader(this.#deps));
-    const from = headOf(this.#tree);
-    const { tree, tiles } = appendLeaves(this.#tree, entries.map(leafHash));
-    this.#guard.mustAgree();
-    await metadata.append(entries, { from, to: headOf(tree), tiles });
+    const state = { tree: this.#tree, time: this.#lastTime };
+    const { tree, time, fold } = await appendBatch(this.#deps, state, batch);
     this.#tree = tree;
     this.#lastTime = time;
-    step?.('journal:appended');
     await this.#publish();
-    await applyFold(this.#deps, changes, from.size, tree.size);
-    step?.('journal:folded');
+    await fold();
   }
 
   async #publishIfAgreed(): Promise<void> {
@@ -224,6 +216,36 @@ class OriginLog implements Log {
     this.#publishedAtMs = this.#clock.now();
     for (const listener of this.#listeners) listener(published);
   }
+}
+
+/** Steps between which a crash leaves something half done. */
+export type BatchStep = 'journal:appended' | 'journal:folded';
+
+/** Where the log is: its tree, and the time of its last entry. */
+export type LogState = { readonly tree: LogTree; readonly time: number };
+
+/**
+ * Steps 2, 3 and 6 of writing a batch; what comes between them is the caller's.
+ * @returns where the log is now, and what brings the tables there
+ */
+export async function appendBatch(
+  deps: FoldDeps & Pick<LogDeps, 'now' | 'guard'> & { readonly step?: (name: BatchStep) => void },
+  state: LogState,
+  batch: readonly NewEntry[],
+): Promise<LogState & { fold(): Promise<void> }> {
+  const time = Math.max(state.time, deps.now());
+  const entries = inOrder(batch).map((entry) => formatEntry({ ...entry, time } as Entry));
+  const changes = await foldEntries(entries, foldReader(deps));
+  const from = headOf(state.tree);
+  const { tree, tiles } = appendLeaves(state.tree, entries.map(leafHash));
+  (deps.guard ?? NO_GUARD).mustAgree();
+  await deps.metadata.append(entries, { from, to: headOf(tree), tiles });
+  deps.step?.('journal:appended');
+  const fold = async (): Promise<void> => {
+    await applyFold(deps, changes, from.size, tree.size);
+    deps.step?.('journal:folded');
+  };
+  return { tree, time, fold };
 }
 
 /**
@@ -285,7 +307,8 @@ function inOrder(batch: readonly NewEntry[]): (NewEntry | { kind: 'commit' })[] 
   return [...sorted, { kind: 'commit' }];
 }
 
-async function lastEntry(metadata: MetadataStore, size: number): Promise<Entry | null> {
+/** The last of that many entries; null if there is none. */
+export async function lastEntry(metadata: MetadataStore, size: number): Promise<Entry | null> {
   const [last] = size > 0 ? await metadata.entries(size - 1, 1) : [];
   return last ? parseEntry(last) : null;
 }

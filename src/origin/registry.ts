@@ -1,16 +1,13 @@
 /** The registry behind an origin's doors: index, learning, forms and tarballs over its stores and its upstream. */
-import { join } from 'node:path';
 import { toHex } from '../core/bytes.ts';
 import { createForms, type Forms } from '../door/forms.ts';
 import { type Bell, createBell } from '../io/bell.ts';
-import { createEvidenceFolder } from '../io/evidence-folder.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
-import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { formsFolder, type OriginStores } from '../io/stores.ts';
 import type { Upstream } from '../io/upstream.ts';
-import { type ForkGuard, openForkGuard } from './fork-guard.ts';
+import { type ForkGuard, openOwnGuard } from './fork-guard.ts';
 import { createFreshness } from './freshness.ts';
 import { createIncidents } from './incidents.ts';
 import { createIntake } from './intake.ts';
@@ -143,16 +140,8 @@ async function openGuardedLog(
 ): Promise<Pick<Registry, 'log' | 'guard'>> {
   const { metadata, blobs } = stores;
   await mendLog({ metadata, blobs });
-  const vkeys = await everyLogKey(metadata, keys.log.vkey);
-  const evidence = createEvidenceFolder(join(dir, 'evidence'));
-  const guard = await openForkGuard({ metadata, vkeys, logName: keys.logName, evidence, logger });
+  const guard = await openOwnGuard({ dir, metadata, keys, logger });
   return { guard, log: await openLog({ metadata, blobs, logKey: keys.log, now, guard, ...options }) };
-}
-
-/** The key that signs the log now, and all that did before. */
-export async function everyLogKey(metadata: Pick<MetadataStore, 'scan'>, vkey: string): Promise<string[]> {
-  const replaced = await metadata.scan('log-key', '');
-  return [...new Set([vkey, ...replaced.flatMap(({ key, row }) => [key, row.previous])])];
 }
 
 function showLog(metrics: Metrics, log: Log, guard: ForkGuard): void {

@@ -36,6 +36,7 @@ import type { Log } from './log.ts';
 import { createNpmHandler } from './npm-routes.ts';
 import { createPassthrough } from './passthrough.ts';
 import { openRegistry, type Registry, type RegistryTimes, type Step } from './registry.ts';
+import { settleLogKey } from './rotate-log-key.ts';
 import { routePage } from './route-page.ts';
 import { settleUpstream, withoutSlash } from './settle-upstream.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
@@ -139,6 +140,8 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const stores = await openOriginStores(dir, { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken });
   cleanups.push(() => stores.close());
   tally.count(stores.tarballs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
+  const changed = await settleLogKey(dir, stores);
+  if (changed !== null) logger.info({ vkey: changed }, 'the change of the log key that was cut off is finished');
   const keys = await openOriginKeys(dir);
   const via = newVia();
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
