@@ -9,7 +9,11 @@ import { type FoldReader, foldEntry } from './fold.ts';
 import { type Change, change, type TableName, type Tables, versionKey, versionPrefix } from './tables.ts';
 
 /** What this fold may look at. */
-export type NamesReader = Pick<FoldReader, 'get' | 'scan'>;
+export type NamesReader = Pick<FoldReader, 'get' | 'scan' | 'pause'>;
+
+/** What is remembered of withdrawals of the same, so that a row does not grow for ever. */
+const HEADS_MAX = 16;
+const ENTRIES_MAX = 256;
 
 /** An entry and its place in the log, from 0. */
 type Placed<K extends Entry['kind']> = Extract<Entry, { kind: K }> & { readonly index: number };
@@ -21,7 +25,10 @@ type Placed<K extends Entry['kind']> = Extract<Entry, { kind: K }> & { readonly 
  */
 export async function foldNames(entries: readonly Uint8Array[], first: number, reader: NamesReader): Promise<Change[]> {
   const pending = new Pending(reader);
-  for (const [at, bytes] of entries.entries()) pending.add(await foldOne(parseEntry(bytes), first + at, pending));
+  for (const [at, bytes] of entries.entries()) {
+    pending.add(await foldOne(parseEntry(bytes), first + at, pending));
+    await reader.pause?.();
+  }
   return pending.all();
 }
 
@@ -60,11 +67,26 @@ async function foldAhead(
 /** A whole package is on record under the version `*`, too: its head is needed to know which bytes have to go. */
 async function foldWithdraw(entry: Placed<'withdraw'>, reader: NamesReader): Promise<Change[]> {
   const { name, version, reason, deadline, time: at, index } = entry;
-  const known = await reader.get('name', name);
+  const key = versionKey(name, version);
+  const [known, before] = [await reader.get('name', name), await reader.get('withdrawn', key)];
   const withdrawal = { reason, at, deadline };
-  const row = change('withdrawn', versionKey(name, version), { ...withdrawal, head: known?.head ?? null, index });
+  const heads = newest([known?.head, ...(before?.heads ?? [])], HEADS_MAX);
+  const entries = newest([...(await toldAhead(entry, reader)), ...(before?.entries ?? [])], ENTRIES_MAX);
+  const row = change('withdrawn', key, { ...withdrawal, heads, entries, index });
   if (version !== '*') return [row];
   return [row, change('name', name, { head: null, index, withdrawn: withdrawal })];
+}
+
+/** Version entries of what is withdrawn that no head has taken in yet. */
+async function toldAhead({ name, version }: Placed<'withdraw'>, reader: NamesReader): Promise<string[]> {
+  const all = await reader.scan('ahead', versionPrefix(name));
+  const theirs = version === '*' ? all : all.filter(({ key }) => key === versionKey(name, version));
+  return theirs.map(({ row }) => row.entry);
+}
+
+function newest(hashes: readonly (string | null | undefined)[], max: number): string[] {
+  const known = hashes.filter((hash) => typeof hash === 'string');
+  return [...new Set(known)].slice(0, max);
 }
 
 /** Rows of this run that are not written yet, over those that are. */

@@ -111,10 +111,15 @@ export type NameRow = {
   readonly withdrawn: Withdrawal | null;
 };
 
-/** At a mirror, by name and version: a version that the log withdrew. */
+/**
+ * At a mirror, by name and version, `*` for a whole package: what the log withdrew, and what still says which bytes that
+ * were: at this withdrawal and at earlier ones of the same, the latest first.
+ */
 export type WithdrawnRow = Withdrawal & {
-  /** SHA-256 of the head before it, which still says what was withdrawn; null where there was none. */
-  readonly head: string | null;
+  /** SHA-256 of the heads before them. */
+  readonly heads: readonly string[];
+  /** SHA-256 of version entries that were told ahead of a head. */
+  readonly entries: readonly string[];
   readonly index: number;
 };
 
@@ -177,7 +182,7 @@ export type FollowedRow = {
 /** By pinned hash, at a mirror with a door: the sha512 of bytes that were seen to satisfy a weaker pin. */
 export type SatisfiedRow = { readonly sha512: string };
 
-/** At a mirror, by sha512 of a tarball: what was withdrawn, and must be gone by `since` + `deadline`. Local. */
+/** At a mirror, by sha512 of a tarball: bytes that were withdrawn and removed; due by `since` + `deadline`. Local. */
 export type TombstoneRow = {
   readonly name: string;
   readonly version: string;

@@ -62,12 +62,33 @@ describe('the fold of a mirror', () => {
     const store = await folded(log.add(withdraw('alpha', '*')));
     const at = log.time - 2_000;
     const withdrawal = { reason: 'malware', at, deadline: 3_600 };
-    const row = { ...withdrawal, head: hash('alpha'), index: 1 };
+    const row = { ...withdrawal, heads: [hash('alpha')], entries: [], index: 1 };
     assert.deepEqual(await store.get('withdrawn', versionKey('alpha', '1.0.0')), row);
     const whole = { ...row, at: at + 1_000, index: 3 };
     assert.deepEqual(await store.get('withdrawn', versionKey('alpha', '*')), whole);
     const name = { head: null, index: 3, withdrawn: { ...withdrawal, at: at + 1_000 } };
     assert.deepEqual(await store.get('name', 'alpha'), name);
+  });
+
+  it('remembers which version entries told ahead of a head were withdrawn, though the next head takes their place', async () => {
+    const log = new SignedLog()
+      .add(ahead('alpha', '1.0.0'), ahead('alpha', '2.0.0'), ahead('alphabet', '1.0.0'), withdraw('alpha', '1.0.0'))
+      .add(learned('alpha'), ahead('alpha', '3.0.0'), withdraw('alpha', '*'));
+    const store = await folded(log);
+    const row = await store.get('withdrawn', versionKey('alpha', '1.0.0'));
+    assert.deepEqual([row?.heads, row?.entries], [[], [hash('alpha@1.0.0')]]);
+    const whole = await store.get('withdrawn', versionKey('alpha', '*'));
+    assert.deepEqual([whole?.heads, whole?.entries], [[hash('alpha')], [hash('alpha@3.0.0')]]);
+  });
+
+  it('remembers what an earlier withdrawal of the same was about, up to a bound', async () => {
+    const log = new SignedLog();
+    for (let round = 0; round < 20; round++) log.add(learned('alpha', hash(`${round}`)), withdraw('alpha', '*'));
+    const heads = (await (await folded(log)).get('withdrawn', versionKey('alpha', '*')))?.heads;
+    assert.deepEqual(
+      heads,
+      Array.from({ length: 16 }, (_, at) => hash(`${19 - at}`)),
+    );
   });
 
   it('lets a package that comes back be there again, and keeps on record what was withdrawn', async () => {
@@ -80,7 +101,7 @@ describe('the fold of a mirror', () => {
   it('takes note of the withdrawal of a package that it never saw', async () => {
     const store = await folded(new SignedLog().add(withdraw('alpha', '1.0.0'), withdraw('beta', '*')));
     assert.equal(await store.get('name', 'alpha'), null);
-    assert.equal((await store.get('withdrawn', versionKey('alpha', '1.0.0')))?.head, null);
+    assert.deepEqual((await store.get('withdrawn', versionKey('alpha', '1.0.0')))?.heads, []);
     assert.equal((await store.get('name', 'beta'))?.withdrawn?.reason, 'malware');
   });
 
