@@ -18,9 +18,16 @@ export async function installPackages(packages: readonly string[], say: (line: s
   say(`installing ${packages.join(', ')} with apt-get`);
   // nginx's package would start a server of its own on port 80.
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
-  const args = ['install', '-y', '-q', '--no-install-recommends', ...packages];
-  const { code, stderr } = await run(aptGet, args, { cwd: '/', env, timeoutMs: 180_000 });
-  if (code !== 0) say(`apt-get could not install ${packages.join(', ')}: ${stderr.trim().split('\n').at(-1)}`);
+  const apt = (...args: string[]) => run(aptGet, args, { cwd: '/', env, timeoutMs: 180_000 });
+  const install = () => apt('install', '-y', '-q', '--no-install-recommends', ...packages);
+  let outcome = await install();
+  if (outcome.code !== 0) {
+    // Lists of packages are often missing on new machines, or too old.
+    await apt('update', '-q');
+    outcome = await install();
+  }
+  const why = outcome.stderr.trim().split('\n').at(-1);
+  if (outcome.code !== 0) say(`apt-get could not install ${packages.join(', ')}: ${why}`);
 }
 
 function isExecutable(file: string): boolean {
