@@ -134,8 +134,8 @@ function splitTarget(rawUrl: string): { path: string; query: string } {
   return { path, query: mark < 0 ? '' : target.slice(mark + 1) };
 }
 
-/** No escape, no scope, not `.` or `..`. */
-const PLAIN = /^[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
+/** No escape, no slash, not `.` or `..`. */
+const PLAIN = /^@?[A-Za-z0-9_-][A-Za-z0-9._-]*$/;
 
 /** Decoded segments. One slash at the end is let pass, and `@s%2fp` becomes the two segments that `@s/p` is. */
 function segmentsOf(path: string): string[] {
