@@ -52,6 +52,8 @@ export interface CheckOptions {
   readonly inclusion?: number;
   /** File with an earlier checkpoint that must be a beginning. */
   readonly old?: string;
+  /** The vkey that it is signed by, if that is another one. */
+  readonly oldkey?: string;
   /** File that the checkpoint is kept in. */
   readonly save?: string;
 }

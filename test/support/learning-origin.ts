@@ -10,6 +10,7 @@ import { startUpstream } from './upstream.ts';
 /** An origin as a process of its own, with an upstream that always has something new to learn. */
 export interface LearningOrigin {
   readonly url: string;
+  /** Of its log; another one after a start with another key. */
   readonly vkey: string;
   readonly data: string;
   /** Asks for so many new packages, several at once; stops early when the origin goes away. */
@@ -33,9 +34,10 @@ export async function learningOrigin(t: Pick<TestContext, 'after'>): Promise<Lea
     await running.ready('origin');
     return running;
   };
+  const vkeyOf = async (of: Running): Promise<string> => (await of.line(/^verifier key\s+(\S+)$/))[1] ?? '';
   let running = await started();
+  let vkey = await vkeyOf(running);
   let made = 0;
-  const [, vkey = ''] = await running.line(/^verifier key\s+(\S+)$/);
 
   async function learnOne(): Promise<boolean> {
     made += 1;
@@ -47,9 +49,13 @@ export async function learningOrigin(t: Pick<TestContext, 'after'>): Promise<Lea
   }
 
   return {
-    ...{ url, vkey, data },
+    ...{ url, data },
+    get vkey() {
+      return vkey;
+    },
     start: async () => {
       running = await started();
+      vkey = await vkeyOf(running);
     },
     learn: async (count) => {
       let left = count;

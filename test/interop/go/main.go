@@ -1,7 +1,7 @@
 // Command checklog reads a log as this project serves it and checks everything that can be checked from outside, with
 // the packages that Go's own checksum database is built on. Nothing in it shares code with the project.
 //
-//	checklog [-inclusion N] [-old FILE] [-save FILE] BASE VKEY
+//	checklog [-inclusion N] [-old FILE [-oldkey VKEY]] [-save FILE] BASE VKEY
 //
 // BASE is the URL that "checkpoint" and "tile/" stand below. Each check prints a line. The exit code is 0 if all hold,
 // 1 if one does not, and 2 if the command line makes no sense.
@@ -21,6 +21,7 @@ import (
 type options struct {
 	inclusion int64  // entries whose inclusion is proven; 0 for all
 	old       string // file with an earlier checkpoint, or empty
+	oldKey    string // vkey that it is signed by, where the log had another key then; or empty
 	save      string // file that the checkpoint is written to, or empty
 }
 
@@ -28,6 +29,7 @@ func main() {
 	var opts options
 	flag.Int64Var(&opts.inclusion, "inclusion", 0, "prove inclusion of about `N` entries, spread evenly (0: all)")
 	flag.StringVar(&opts.old, "old", "", "`file` with an earlier checkpoint that this log must extend")
+	flag.StringVar(&opts.oldKey, "oldkey", "", "`vkey` of the earlier checkpoint, if it is another")
 	flag.StringVar(&opts.save, "save", "", "`file` to keep the checkpoint in")
 	flag.Parse()
 	if flag.NArg() != 2 || opts.inclusion < 0 {
@@ -70,6 +72,11 @@ func check(base, vkey string, opts options) error {
 		return err
 	}
 	if opts.old != "" {
+		if opts.oldKey != "" {
+			if verifier, err = note.NewVerifier(opts.oldKey); err != nil {
+				return fmt.Errorf("oldkey: %v", err)
+			}
+		}
 		if err := checkConsistency(tree, hashes, opts.old, verifier); err != nil {
 			return err
 		}
