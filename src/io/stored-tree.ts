@@ -32,7 +32,9 @@ export async function readTree(store: TreeStore): Promise<LogTree> {
  * The same, after the tree has taken in entries that the journal holds beyond it: all of them in a folder of a version
  * that kept no tree. Each step is durable, so a crash in between costs nothing but time.
  */
-export async function growTree(store: MetadataStore): Promise<LogTree> {
+export async function growTree(
+  store: TreeStore & Pick<MetadataStore, 'size' | 'entries' | 'append'>,
+): Promise<LogTree> {
   let tree = await readTree(store);
   for (const size = await store.size(); tree.size < size; ) {
     const entries = await store.entries(tree.size, PAGE_ENTRIES);
