@@ -7,6 +7,7 @@ import { chooseDoor, makeDoor, parseBaseUrl, parseDoorFlag, requestHostname } fr
 import { UsageError } from '../../src/core/errors.ts';
 import { negotiateEncoding, planRead, wantsAbbreviated } from '../../src/core/http-semantics.ts';
 import { isLoopback, isLoopbackHostname, isPrivate, networkOf, parseCidr, UNKNOWN_NETWORK } from '../../src/core/ip.ts';
+import { CHANGES_LIMIT_MAX, parseChangesQuery } from '../../src/core/npm-changes.ts';
 import { type NpmRequest, parseNpmRequest, versionFromFile } from '../../src/core/npm-path.ts';
 import { isValidName, isValidVersion, namePattern, scopeOf, unscoped } from '../../src/core/package-name.ts';
 import { protocolExchanges } from '../support/protocol-exchanges.ts';
@@ -54,6 +55,15 @@ function assertChange(method: string, url: string): void {
   } catch (error) {
     if ((error as { status?: number }).status === undefined) throw error;
   }
+}
+
+function readChangesQuery(bytes: Uint8Array): void {
+  const { since, limit, heartbeatMs, timeoutMs } = parseChangesQuery(latin1(bytes));
+  assert.ok(since === 'now' || (Number.isSafeInteger(since) && since >= 0));
+  assert.ok(limit === null || (limit >= 1 && limit <= CHANGES_LIMIT_MAX));
+  assert.ok(heartbeatMs === null || heartbeatMs >= 100);
+  // Node.js takes a longer time than this for none at all.
+  assert.ok((heartbeatMs ?? timeoutMs) < 2 ** 31);
 }
 
 function readConditions(bytes: Uint8Array): void {
@@ -115,6 +125,18 @@ export const HTTP_TARGETS: readonly Target[] = [
       'http://a',
       '?write=true',
     ],
+    bytesMax: URL_BYTES,
+  },
+  {
+    name: 'changes-query',
+    valid: anyOf(
+      'since=12&limit=100',
+      'since=now&feed=longpoll&timeout=1000&include_docs=true',
+      'feed=continuous&heartbeat=30000&style=main_only',
+      'descending=true&limit=1',
+    ),
+    read: readChangesQuery,
+    tokens: ['since=', 'now', '9'.repeat(16), '&limit=0', 'feed=', 'heartbeat=true', '%31', '+1', '&since=2'],
     bytesMax: URL_BYTES,
   },
   {
