@@ -5,6 +5,7 @@
 import { setTimeout } from 'node:timers/promises';
 import { toHex } from '../core/bytes.ts';
 import { CACHE } from '../core/http-semantics.ts';
+import { openKeysNote } from '../core/keys-note.ts';
 import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
 import type { OriginSettings } from '../core/role-config.ts';
 import type { SelectHost } from '../core/selection.ts';
@@ -143,6 +144,7 @@ async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Clean
   const changed = await settleLogKey(dir, stores);
   if (changed !== null) logger.info({ vkey: changed }, 'the change of the log key that was cut off is finished');
   const keys = await openOriginKeys(dir);
+  if (openKeysNote(keys.note, null).cosigner === undefined) logger.warn(UNCERTIFIED_COSIGNER);
   const via = newVia();
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
   let idle = async (): Promise<void> => undefined;
@@ -298,6 +300,10 @@ async function openOriginCosigning(
   cleanups.push(() => cosigning.close());
   return cosigning;
 }
+
+/** The keys note is from before there was such a key, and only the root key can renew it. */
+const UNCERTIFIED_COSIGNER =
+  'the keys note does not name the cosigner key: put keys/root.key back for one start, or run: open-registry keys rotate';
 
 /** An address that stands for all addresses is reached by any of them. */
 function boundUrl(host: string, port: number): string {

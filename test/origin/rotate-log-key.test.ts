@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, renameSync } from 'node:fs';
+import { cpSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { rotateKeys } from '../../src/cli/keys.ts';
@@ -7,10 +7,11 @@ import { runVerify } from '../../src/cli/verify.ts';
 import { openCheckpoint } from '../../src/core/checkpoint.ts';
 import { type LogKey, parseEntry } from '../../src/core/entry.ts';
 import { ConflictError, UsageError } from '../../src/core/errors.ts';
-import { openKeysNote } from '../../src/core/keys-note.ts';
+import { formatKeysNoteText, openKeysNote } from '../../src/core/keys-note.ts';
 import { checkLogKey } from '../../src/core/log-key.ts';
+import { signNote } from '../../src/core/note.ts';
 import { openDataDir } from '../../src/io/data-dir.ts';
-import { openOriginKeys } from '../../src/io/key-file.ts';
+import { openOriginKeys, openRootKey } from '../../src/io/key-file.ts';
 import { createLogger } from '../../src/io/logger.ts';
 import { openOriginStores } from '../../src/io/stores.ts';
 import { type RotationStep, rotateLogKey } from '../../src/origin/rotate-log-key.ts';
@@ -108,6 +109,24 @@ test('the root key of another log, and a folder without an origin, are refused',
       UsageError,
     );
   }
+});
+
+test('a note from before there was a cosigner is pointed out, and renewed by a rotation', async (t) => {
+  const data = copyOf(base);
+  const keys = await openOriginKeys(data);
+  const root = await openRootKey(join(data, 'keys', 'root.key'), keys);
+  const { cosigner: _, ...earlier } = openKeysNote(keys.note, null);
+  const rootKey = join(tempFolder(), 'root.key');
+  renameSync(join(data, 'keys', 'root.key'), rootKey);
+  writeFileSync(join(data, 'keys', 'keys.note'), await signNote(formatKeysNoteText(earlier), [root, keys.log]));
+  const said = ({ msg }: { msg: string }) => /does not name the cosigner key/.test(msg);
+  const before = await startWholeOrigin(t, { config: { data } });
+  assert.equal((await before.log.until(said)).level, 'warn');
+  await before.close();
+  await rotateKeys(data, rootKey, () => undefined);
+  const after = await startWholeOrigin(t, { config: { data } });
+  assert.equal(openKeysNote((await after.ask('/-/federation/keys')).body, null).cosigner, keys.cosigner.vkey);
+  assert.equal(after.log.lines.some(said), false);
 });
 
 /** A rotation that ends at a step, as a crash would end it. */
