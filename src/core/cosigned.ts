@@ -41,6 +41,13 @@ export function withoutCosignatures(note: string, { name, vkeys }: LogKeys): str
   return `${text}\n${[...new Set(lines)].join('')}`;
 }
 
+/** The signature lines of a checkpoint that are not its log's own: none of them is verified. */
+export function cosignatureLines(note: string): string[] {
+  const { text, signatures } = splitNote(note);
+  const { origin } = parseCheckpoint(text);
+  return signatures.filter(({ name }) => name !== origin).map(formatSignature);
+}
+
 /**
  * What this cosigner says in a note.
  * @param cosigner its vkey (signature type 0x04)

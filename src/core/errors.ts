@@ -195,6 +195,16 @@ export class SplitViewError extends FederationError {
   }
 }
 
+/** A checkpoint of the log's that lacks cosignatures which the operator's policy requires. They may still come. */
+export class UnwitnessedError extends FederationError {
+  readonly code = 'unwitnessed';
+  readonly status = 502;
+
+  constructor(facts: { size: number; lacking: string }, options?: ErrorOptions) {
+    super(`the checkpoint of ${facts.size} entries is held back by the policy: ${facts.lacking}`, options);
+  }
+}
+
 /** An entry that the log surely has, and that this version can't take in: what comes after it can't be followed. */
 export class UnreadableEntryError extends FederationError {
   readonly code = 'unreadable-entry';

@@ -15,6 +15,8 @@ export async function listenToFeed(options: {
   readonly lastEventId: () => string | null;
   /** A checkpoint that the feed tells: a signed note, not yet believed. */
   readonly checkpoint: (note: string) => void;
+  /** The feed has ended or could not be opened. */
+  readonly ended: () => void;
   readonly times: RetryTimes;
   readonly signal: AbortSignal;
 }): Promise<void> {
@@ -29,6 +31,7 @@ export async function listenToFeed(options: {
   while (!signal.aborted) {
     const feed = { client, origin, signer: null, lastEventId: options.lastEventId(), signal, opened, event };
     await followFeed(feed).catch(() => undefined);
+    if (!signal.aborted) options.ended();
     await sleep(waitMs, undefined, { signal }).catch(() => undefined);
     waitMs = Math.min(waitMs * 1.5, times.lastMs);
   }

@@ -13,14 +13,16 @@ import {
   SignatureError,
   SplitViewError,
   UnreadableEntryError,
+  UnwitnessedError,
   UpstreamError,
 } from '../core/errors.ts';
 import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
 import { checkLogKey } from '../core/log-key.ts';
-import { addSignatureLines, formatSignature, splitNote } from '../core/note.ts';
+import { standingOf } from '../core/sync-plan.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
+import type { Admission } from './admission.ts';
 import type { EvidenceKeeper, SplitView } from './evidence.ts';
 import type { HeldCheckpoint, HeldLog } from './held-log.ts';
 import type { LogSource } from './log-source.ts';
@@ -28,7 +30,15 @@ import type { OriginTrust } from './origin-keys.ts';
 import { syncTo } from './sync.ts';
 
 /** What a look at a source came to. */
-export type SourceState = 'unknown' | 'current' | 'older' | 'away' | 'wrong' | 'split-view' | 'unreadable';
+export type SourceState =
+  | 'unknown'
+  | 'current'
+  | 'older'
+  | 'away'
+  | 'wrong'
+  | 'split-view'
+  | 'unreadable'
+  | 'unwitnessed';
 
 export type LogFollower = {
   /** The newest checkpoint all of whose entries are held and folded; null before the first. */
@@ -76,6 +86,7 @@ export type LogFollowerDeps = {
   /** The origin first, then peers. */
   readonly sources: readonly LogSource[];
   readonly trust: OriginTrust;
+  readonly admission: Admission;
   readonly evidence: EvidenceKeeper;
   readonly logger: Logger;
   readonly metrics: Metrics;
@@ -164,10 +175,16 @@ class Follower implements LogFollower {
   }
 
   start(): void {
-    const { sources, times } = this.#deps;
+    const { sources, times, now } = this.#deps;
     const [origin, ...peers] = sources;
-    if (origin) this.#look([origin], () => times.originMs);
-    if (peers.length > 0) this.#look(peers, () => (this.#isOriginAway() ? times.peersAwayMs : times.peersMs));
+    if (origin) this.#look(times.originMs, () => this.#followEach([origin]));
+    if (peers.length === 0) return;
+    let looked = Number.NEGATIVE_INFINITY;
+    this.#look(times.peersAwayMs, async () => {
+      if (!this.#isOriginAway() && Math.abs(now() - looked) < times.peersMs) return;
+      looked = now();
+      await this.#followEach(peers);
+    });
   }
 
   async close(): Promise<void> {
@@ -177,17 +194,16 @@ class Follower implements LogFollower {
   }
 
   /** At once, and then again and again; mirrors that were started together must not go on looking together. */
-  #look(sources: readonly LogSource[], everyMs: () => number): void {
+  #look(everyMs: number, pass: () => Promise<void>): void {
     const { signal, random } = this.#deps;
-    const pass = () => this.#passes.run(() => this.#followEach(sources));
-    void pass().then(() => {
+    void this.#passes.run(pass).then(() => {
       if (signal.aborted) return;
       const timer = setTimeout(
         () => {
           this.#timers.delete(timer);
-          this.#look(sources, everyMs);
+          this.#look(everyMs, pass);
         },
-        everyMs() * (0.75 + random() / 2),
+        everyMs * (0.75 + random() / 2),
       );
       timer.unref();
       this.#timers.add(timer);
@@ -220,7 +236,9 @@ class Follower implements LogFollower {
     await this.#guarded(source.name, async () => {
       const note = await source.checkpoint();
       this.#remember(note);
-      await this.#advance(await this.#open(note, source), source);
+      const seen = await this.#open(note, source);
+      await this.#advance(seen, source, source);
+      if (this.#isOrigin(source)) await this.#renew(seen);
     });
   }
 
@@ -233,30 +251,36 @@ class Follower implements LogFollower {
     const [first = null, ...others] = source ? [source, ...sources.filter((one) => one !== source)] : sources;
     if (!first) return;
     try {
-      await this.#guarded(source?.name ?? VISITOR, () => this.#advance(seen, first));
+      await this.#guarded(source?.name ?? VISITOR, () => this.#advance(seen, first, source));
     } catch (error) {
       if (error instanceof SplitViewError || error instanceof RollbackError) return;
       await this.#followAny(source ? others : sources);
     }
   }
 
-  async #advance(seen: HeldCheckpoint, source: LogSource): Promise<void> {
-    const { log, signal, now } = this.#deps;
+  /** @param shownBy null for a visitor: what it adds to a note is nobody's word */
+  async #advance(seen: HeldCheckpoint, source: LogSource, shownBy: LogSource | null): Promise<void> {
+    const { log, admission, signal, now } = this.#deps;
     signal.throwIfAborted();
     const check = (entry: Entry) => this.#check(entry);
-    const changed = await syncTo(seen, source, { log, check, signal });
+    const admit = () => admission.admit(seen);
+    const kept = admission.trimmed(seen, this.#isOrigin(shownBy));
+    const changed = await syncTo(kept, source, { log, check, admit, signal });
     this.#stopped = null;
     this.#confirmed = now();
-    if (changed) for (const listener of this.#listeners) listener(seen);
-    else if (source === this.#deps.sources[0]) await this.#renew(seen);
+    if (changed) for (const listener of this.#listeners) listener(kept);
   }
 
   /** The origin gets cosignatures for its checkpoint, and renews its own, long after it was published. */
-  async #renew({ checkpoint, note: offered }: HeldCheckpoint): Promise<void> {
-    const { log } = this.#deps;
-    const held = log.served()?.note as string;
-    const note = addSignatureLines(held, splitNote(offered).signatures.map(formatSignature));
-    if (note !== held) await log.serve({ checkpoint, note });
+  async #renew(seen: HeldCheckpoint): Promise<void> {
+    const { log, admission } = this.#deps;
+    const served = log.served();
+    const kept = admission.trimmed(seen, true);
+    if (served && kept.note !== served.note && isSameTree(kept, served)) await log.serve(kept);
+  }
+
+  #isOrigin(source: LogSource | null): boolean {
+    return source !== null && source === this.#deps.sources[0];
   }
 
   /** The log's key is replaced by the root key's word only. */
@@ -339,13 +363,19 @@ const SAID: Readonly<Record<SourceState, string>> = {
   wrong: 'this source of the log gave something wrong; another one is tried',
   'split-view': 'this source shows another history of the log; ours is kept',
   unreadable: 'the log has an entry that can’t be followed',
+  unwitnessed: 'this source shows a checkpoint that the policy holds back; ours is kept',
 };
 
 function stateAfter(error: unknown): SourceState {
   if (error instanceof SplitViewError) return 'split-view';
   if (error instanceof RollbackError) return 'older';
   if (error instanceof UnreadableEntryError) return 'unreadable';
+  if (error instanceof UnwitnessedError) return 'unwitnessed';
   return error instanceof UpstreamError || !(error instanceof FederationError) ? 'away' : 'wrong';
+}
+
+function isSameTree(a: HeldCheckpoint, b: HeldCheckpoint): boolean {
+  return standingOf(a.checkpoint, b.checkpoint) === 'same';
 }
 
 function open(note: string, keys: OriginKeys): HeldCheckpoint {

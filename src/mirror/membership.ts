@@ -35,6 +35,8 @@ export type Membership = {
   facts(): OriginFacts | null;
   /** Asks for the origin's keys once, then goes on in the background. Rejects only for keys that must not be believed. */
   start(): Promise<void>;
+  /** There is something to tell the origin: a heartbeat out of turn, or soon, if the last one was just sent. */
+  beat(): void;
   close(): Promise<void>;
 };
 
@@ -51,14 +53,21 @@ export type MembershipDeps = {
   readonly lastEventId: () => string | null;
   /** A checkpoint that the feed tells: a signed note, not yet believed. */
   readonly checkpoint: (note: string) => void;
+  /** The feed has ended, or the origin could not be joined. */
+  readonly ended: () => void;
   readonly logger: Logger;
   readonly now: () => number;
   readonly times: RetryTimes;
+  /** Between two heartbeats that are sent because there is something to tell, ms. Default 5 s. */
+  readonly beatPaceMs?: number;
 };
 
 /** Waiting between attempts, ms: from `firstMs`, longer by half each time, up to `lastMs`. */
 export type RetryTimes = { readonly firstMs: number; readonly lastMs: number };
 export const RETRY_TIMES: RetryTimes = { firstMs: 200, lastMs: 15_000 };
+
+/** Between two heartbeats that are sent because there is something to tell, ms. */
+const BEAT_PACE_MS = 5_000;
 
 export function createMembership(deps: MembershipDeps): Membership {
   return new Member(deps);
@@ -71,6 +80,10 @@ class Member implements Membership {
   #facts: OriginFacts | null;
   #running: Promise<void> = Promise.resolve();
   #waitMs: number;
+  /** While this host is a member. */
+  #sendBeat: (() => void) | null = null;
+  #beatAtMs = Number.NEGATIVE_INFINITY;
+  #soon: NodeJS.Timeout | undefined;
 
   constructor(deps: MembershipDeps) {
     this.#deps = deps;
@@ -97,7 +110,19 @@ class Member implements Membership {
     this.#running = this.#run();
   }
 
+  beat(): void {
+    if (this.#soon !== undefined) return;
+    const { beatPaceMs = BEAT_PACE_MS } = this.#deps;
+    const send = () => {
+      this.#soon = undefined;
+      this.#sendBeat?.();
+    };
+    this.#soon = setTimeout(send, Math.max(0, this.#beatAtMs + beatPaceMs - performance.now()));
+    this.#soon.unref();
+  }
+
   async close(): Promise<void> {
+    clearTimeout(this.#soon);
     this.#stop.abort(new Error('the mirror is stopping'));
     await this.#running;
   }
@@ -110,6 +135,7 @@ class Member implements Membership {
       } catch (error) {
         if (!signal.aborted) this.#report(error);
       }
+      if (!signal.aborted) this.#deps.ended();
       await sleep(this.#waitMs, undefined, { signal }).catch(() => undefined);
       this.#waitMs = Math.min(this.#waitMs * 1.5, this.#deps.times.lastMs);
     }
@@ -162,19 +188,22 @@ class Member implements Membership {
     const opened = () => {
       this.#become('connected');
       this.#waitMs = this.#deps.times.firstMs;
-      void beat();
+      this.#sendBeat = () => void beat();
+      this.#sendBeat();
     };
     const event = (one: FeedEvent) => this.#take(one, keys);
     try {
       await followFeed({ client, origin, signer, lastEventId: this.#deps.lastEventId(), signal, opened, event });
     } finally {
       clearInterval(beats);
+      this.#sendBeat = null;
       if (!this.#stop.signal.aborted) this.#become('away');
     }
   }
 
   async #sendHeartbeat(signer: HostSigner): Promise<void> {
     const { client, origin, heartbeat } = this.#deps;
+    this.#beatAtMs = performance.now();
     await postSigned(client, origin, '/-/federation/hosts/heartbeat', formatHeartbeat(heartbeat()), signer);
   }
 

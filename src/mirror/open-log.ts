@@ -5,6 +5,7 @@ import type { HttpClient } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
+import type { Admission } from './admission.ts';
 import { openEvidence } from './evidence.ts';
 import { type HeldLogStep, openHeldLog } from './held-log.ts';
 import { createLogFollower, FOLLOW_TIMES, type FollowTimes, type LogFollower } from './log-follower.ts';
@@ -24,6 +25,7 @@ export async function openLogFollower(parts: {
   readonly peers: readonly string[];
   readonly client: HttpClient;
   readonly trust: OriginTrust;
+  readonly admission: Admission;
   readonly logger: Logger;
   readonly metrics: Metrics;
   readonly now: () => number;
@@ -37,8 +39,10 @@ export async function openLogFollower(parts: {
   const evidence = await openEvidence(createEvidenceFolder(join(dir, EVIDENCE_FOLDER)));
   const sourceAt = (name: string, url: string) => createLogSource({ name, url, client, times, signal });
   const sources = [sourceAt('origin', origin), ...peers.map((url, at) => sourceAt(`peer ${at + 1}`, url))];
-  const { trust, logger, random } = parts;
-  const follower = createLogFollower({ log, sources, trust, evidence, logger, metrics, now, random, times, signal });
+  const { trust, admission, logger, random } = parts;
+  const follower = createLogFollower({
+    ...{ log, sources, trust, admission, evidence, logger, metrics, now, random, times, signal },
+  });
   metrics.gauge('log_size', 'Entries of the log that are held and shown', [], (it) => it.set(follower.size()));
   metrics.gauge('log_confirmed_seconds', 'Time since a source last showed nothing newer; -1 for never', [], (it) => {
     const confirmed = follower.confirmed();

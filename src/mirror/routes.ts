@@ -10,6 +10,7 @@ import type { BlobId } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { HostKeys } from '../io/key-file.ts';
 import type { Metrics } from '../io/metrics.ts';
+import type { MirrorCosigning } from './cosigning.ts';
 import { logHealth } from './health.ts';
 import type { HeldList } from './held-list.ts';
 import type { LogFollower } from './log-follower.ts';
@@ -29,6 +30,7 @@ export type MirrorRoutesDeps = {
   /** Checkpoint, tiles and entries. */
   readonly logAnswers: LogAnswers;
   readonly blobs: BlobServer;
+  readonly cosigning: Pick<MirrorCosigning, 'witness' | 'health'>;
   /** What is kept of packages, by hash; null where none are. */
   readonly packages: Pick<Packages, 'answer'> | null;
   /** Why what it keeps of packages can't be written any more; null while all is well. */
@@ -51,6 +53,8 @@ export function createMirrorRoutes(deps: MirrorRoutesDeps): Handler {
     if (request.headers.authorization !== undefined || request.headers.cookie !== undefined) credentials.inc();
     const asked = parseNpmRequest(request.method, request.url);
     request.kind = kindOf(asked);
+    const witnessed = asked.kind === 'federation' ? await witnessAnswer(deps, request, asked.path) : null;
+    if (witnessed) return witnessed;
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       throw new ForbiddenError('this is a mirror: it only gives out blobs; use the door of your registry');
     }
@@ -67,6 +71,15 @@ export function createMirrorRoutes(deps: MirrorRoutesDeps): Handler {
         throw notHere();
     }
   };
+}
+
+/** The one thing that anybody may send here: what C2SP tlog-witness has logs send to their witnesses. */
+async function witnessAnswer(
+  { cosigning }: MirrorRoutesDeps,
+  request: Incoming,
+  [first, ...path]: readonly string[],
+): Promise<Answer | null> {
+  return first === 'witness' ? cosigning.witness(request, path) : null;
 }
 
 async function federationAnswer(
@@ -161,13 +174,18 @@ function identityAnswer({ keys, url, membership }: MirrorRoutesDeps, nonce: stri
 }
 
 /** Healthy while it can serve what it holds; being away from the origin is told, and no fault. */
-function healthAnswer({ keys, membership, list, follower, failure, now }: MirrorRoutesDeps): Answer {
+function healthAnswer({ keys, membership, list, follower, cosigning, failure, now }: MirrorRoutesDeps): Answer {
   const broken = failure();
   if (broken) return problemAnswer(503, 'broken', broken.message);
   const facts = { status: 'ok', role: 'mirror', host: keys.hostId, origin: membership.state() };
   return jsonAnswer(
     200,
-    { ...facts, hostsSerial: list.current()?.list.serial ?? null, log: logHealth(follower, now()) },
+    {
+      ...facts,
+      hostsSerial: list.current()?.list.serial ?? null,
+      log: logHealth(follower, now()),
+      ...cosigning.health(),
+    },
     { 'cache-control': CACHE.noStore },
   );
 }
@@ -183,7 +201,7 @@ function kindOf(asked: NpmRequest): string {
     : asked.kind;
 }
 /** First segments that may name a counter: never one that a stranger makes up. */
-const KINDS = new Set(['blob', 'checkpoint', 'head', 'hosts', 'identity', 'keys', 'tile']);
+const KINDS = new Set(['blob', 'checkpoint', 'head', 'hosts', 'identity', 'keys', 'tile', 'witness']);
 
 function notHere(): NotFoundError {
   return new NotFoundError('this is a mirror: it serves blobs only; use the door of your registry');

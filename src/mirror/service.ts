@@ -10,10 +10,12 @@ import { createHttpServer } from '../io/http-server.ts';
 import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { readPolicyFile } from '../io/policy-file.ts';
 import type { ScrubRate } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
+import { openMirrorCosigning } from './cosigning.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import type { HeldLogStep } from './held-log.ts';
@@ -45,6 +47,8 @@ export type MirrorConfig = MirrorSettings & {
   readonly freshnessMs?: number;
   /** Bytes of disk for blobs; null or left out: no bound. */
   readonly diskBudgetBytes?: number | null;
+  /** Path of a C2SP tlog-policy that checkpoints must satisfy; null or left out: the log's signature is enough. */
+  readonly policy?: string | null;
   /** Patterns of names whose packages are fetched ahead, with their tarballs; `*` for all. None by default. */
   readonly replicate?: readonly string[];
 };
@@ -61,6 +65,7 @@ export type MirrorDeps = {
   readonly retryTimes?: RetryTimes;
   readonly logTimes?: Partial<LogTimes>;
   readonly scrubRate?: ScrubRate;
+  readonly cosigningTimes?: { readonly renewMs?: number; readonly beatPaceMs?: number };
   /** Between attempts to fetch a package ahead. */
   readonly replicationPausesMs?: readonly number[];
   /** Told of each step, for tests that stop the process between two of them. */
@@ -155,8 +160,22 @@ async function serve(
 
   const { step } = deps;
   const times = { ...LOG_TIMES, ...deps.logTimes };
-  const follower = await openLogFollower({ ...common, times, random: Math.random, ...(step ? { step } : {}) });
+  const { renewMs, beatPaceMs } = deps.cosigningTimes ?? {};
+  const cosigning = await openMirrorCosigning({
+    ...{ ...common, hostId: keys.hostId, follower: () => follower },
+    policy: config.policy ? await readPolicyFile(config.policy) : null,
+    ...(renewMs === undefined ? {} : { renewMs }),
+  });
+  const { admission } = cosigning;
+  const follower = await openLogFollower({
+    ...common,
+    admission,
+    times,
+    random: Math.random,
+    ...(step ? { step } : {}),
+  });
   cleanups.push(() => follower.close());
+  cleanups.push(() => cosigning.close());
   gossip.attach(follower);
   const { fetchTimes, scrubRate } = deps;
   const { fetcher, server } = openBlobs({ ...common, blobs: stores.blobs, times: fetchTimes, scrubRate }, cleanups);
@@ -165,17 +184,25 @@ async function serve(
   const bound = { port: 0, url: '' };
   const lastEventId = () => (follower.checkpoint() ? `${follower.size()}` : null);
   const checkpoint = (note: string) => follower.hint(note, origin);
+  // Whether it is the feed or the origin that has gone shows when the log is looked at; peers are asked if it is.
+  const ended = () => void follower.catchUp().catch(() => undefined);
+  const news = { client, origin, lastEventId, checkpoint, ended, times: retryTimes };
   const membership = createMembership({
-    ...{ origin, client, keys, trust, list, lastEventId, checkpoint, logger, now, times: retryTimes },
+    ...{ ...news, keys, trust, list, logger, now },
     application: () => ({ ...applicationOf(config), url: bound.url, software: deps.software }),
-    heartbeat: () => ({ url: bound.url, stored: tally.stored(), failures: server.failures() }),
+    heartbeat: () => {
+      const cosigned = cosigning.cosigned();
+      const said = { url: bound.url, stored: tally.stored(), failures: server.failures() };
+      return cosigned ? { ...said, cosigned } : said;
+    },
+    ...(beatPaceMs === undefined ? {} : { beatPaceMs }),
   });
   const logAnswers = createLogAnswers({
     metadata: stores.index,
-    checkpoint: () => follower.checkpoint()?.note ?? null,
+    checkpoint: cosigning.note,
   });
   const routes = createMirrorRoutes({
-    ...{ keys, membership, list, trust, follower, logAnswers, blobs: server, packages, metrics, now },
+    ...{ keys, membership, list, trust, follower, cosigning, logAnswers, blobs: server, packages, metrics, now },
     url: () => bound.url,
     failure: stores.failure,
   });
@@ -194,8 +221,9 @@ async function serve(
   const admin = await serveAdmin(dir, createAdminHandler(stores, mirrorCheckpoint(dir, stores.index)));
   cleanups.push(() => admin.close());
   cleanups.push(() => membership.close());
-  if (door) void listenToFeed({ client, origin, lastEventId, checkpoint, times: retryTimes, signal });
+  if (door) void listenToFeed({ ...news, signal });
   else await membership.start();
+  await cosigning.start(() => membership.beat());
   follower.start();
   if (packages && config.replicate && config.replicate.length > 0) {
     const { diskBudgetBytes: bytesMax = null, replicate: patterns } = config;

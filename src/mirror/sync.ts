@@ -7,7 +7,7 @@
 
 import { equal } from '../core/bytes.ts';
 import { type Entry, parseEntry } from '../core/entry.ts';
-import { RollbackError, SplitViewError } from '../core/errors.ts';
+import { RollbackError, SplitViewError, UpstreamTimeoutError } from '../core/errors.ts';
 import { type HashReader, proveConsistency, type TreeHead, treeHash } from '../core/merkle.ts';
 import {
   checkBundle,
@@ -21,9 +21,11 @@ import {
 import { type Bundle, TILE_WIDTH, type Tile, tilePath } from '../core/tile.ts';
 import { createTileReader } from '../core/tile-reader.ts';
 import { createGate } from '../io/gate.ts';
+import { Turn } from '../io/turn.ts';
 import type { HeldCheckpoint, HeldLog } from './held-log.ts';
 import type { LogSource } from './log-source.ts';
 
+const STEP_TIMEOUT_MS = 60_000;
 const STEP_BUNDLES = 16;
 /** Requests to one source at the same time. */
 const PARALLEL = 8;
@@ -37,9 +39,16 @@ export type SyncDeps = {
    * @throws SignatureError or the like for one that must not be followed
    */
   readonly check: (entry: Entry) => void;
+  /**
+   * What a checkpoint needs besides the log's signature, before it is followed.
+   * @throws UnwitnessedError for one that must not be served
+   */
+  readonly admit?: () => void;
   readonly signal: AbortSignal;
   /** Bundles taken in at once; by default some thousands of entries. */
   readonly stepBundles?: number;
+  /** How long a source may take to give them, proven, before the next one is tried; ms. */
+  readonly stepTimeoutMs?: number;
 };
 
 /**
@@ -58,6 +67,7 @@ export async function syncTo(seen: HeldCheckpoint, source: LogSource, deps: Sync
   const read = createTileReader(seen.checkpoint, tilesOf(source));
   await checkHistory(seen, read, log);
   if (served !== null && standing === 'older') throw rollback(served, seen);
+  deps.admit?.();
   await readTail(seen, source, read, deps);
   await log.serve(seen);
   return true;
@@ -74,21 +84,43 @@ async function checkHistory(seen: HeldCheckpoint, read: HashReader, log: HeldLog
 }
 
 async function readTail(seen: HeldCheckpoint, source: LogSource, read: HashReader, deps: SyncDeps): Promise<void> {
-  const { log, signal, stepBundles = STEP_BUNDLES } = deps;
+  const { log, signal, stepBundles = STEP_BUNDLES, stepTimeoutMs = STEP_TIMEOUT_MS } = deps;
   const { size } = seen.checkpoint;
   const from = log.head().size;
   if (from >= size) return checkHeldEnd(size, log);
   await log.aim(seen);
   const gate = createGate(PARALLEL);
   const steps = syncSteps(from, size, stepBundles);
-  for await (const { step, entries, leaves } of ahead(steps, (one) => readStep(one, source, read, gate))) {
+  const readNext = (step: SyncStep) => within(stepTimeoutMs, source, readStep(step, source, read, gate));
+  for await (const { step, entries, leaves } of ahead(steps, readNext)) {
     signal.throwIfAborted();
-    const parsed = readEntries(entries, step.from, log.time());
-    parsed.forEach(deps.check);
-    const last = parsed.at(-1) as Entry;
+    const last = await checkEntries(entries, step.from, deps);
     if (step.to === size) checkEnd(last, size - 1);
     await log.take(entries, leaves, last.time);
   }
+}
+
+/** Each is one that can be taken in. @returns the last of them */
+async function checkEntries(entries: readonly Uint8Array[], first: number, { log, check }: SyncDeps): Promise<Entry> {
+  const turn = new Turn();
+  let last: Entry = { kind: 'commit', time: log.time() };
+  for (let at = 0; at < entries.length; at += TILE_WIDTH) {
+    const parsed = readEntries(entries.slice(at, at + TILE_WIDTH), first + at, last.time);
+    parsed.forEach(check);
+    last = parsed.at(-1) as Entry;
+    if (turn.isSpent()) await turn.give();
+  }
+  return last;
+}
+
+/** A source that gives a little now and then must not keep the others from being asked. */
+async function within<T>(ms: number, { name }: LogSource, task: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const reason = `it took more than ${ms} ms for one step; another source may be faster`;
+    timer = setTimeout(() => reject(new UpstreamTimeoutError({ what: `the log at ${name}`, reason })), ms);
+  });
+  return Promise.race([task, late]).finally(() => clearTimeout(timer));
 }
 
 /** Where a pass was cut short on its way to a larger tree, more may be held than what is shown now. */

@@ -5,12 +5,14 @@ import { describe, it } from 'node:test';
 import { CHECKPOINT_HEADER, formatCheckpointHeader, parseCheckpointHeader } from '../../src/core/checkpoint-header.ts';
 import { bundlePath, newTiles, tilePath } from '../../src/core/tile.ts';
 import { reached } from '../support/reached.ts';
-import { type LogServer, learned, makeLogKeys, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
+import { type LogServer, learned, makeLogKeys, newSigner, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
 import { startHost, startWholeOrigin } from '../support/whole-origin.ts';
 
 const at = (url: string, path: string, headers = {}) => fetch(`${url}/-/federation/${path}`, { headers });
 const textAt = async (url: string, path: string) => (await at(url, path)).text();
+/** Without the cosignatures of mirrors, which come a moment later. */
+const checkpointAt = async (url: string) => (await textAt(url, 'checkpoint')).replaceAll(/^— mirror\/.*\n/gm, '');
 const bytesAt = async (url: string, path: string) => {
   const answer = await at(url, path);
   return [answer.status, Buffer.from(await answer.arrayBuffer()).toString('hex')];
@@ -34,11 +36,11 @@ describe('a mirror and its origin’s log', () => {
       origin.put(name);
       assert.equal((await origin.ask(`/${name}`)).status, 200);
     }
-    const note = await textAt(origin.door, 'checkpoint');
+    const note = await checkpointAt(origin.door);
     const size = Number(note.split('\n')[1]);
     await reached(mirror.follower, size);
     await mirror.follower.catchUp();
-    assert.equal(await textAt(mirror.url, 'checkpoint'), note, 'with the cosignatures that it got since');
+    assert.equal(await checkpointAt(mirror.url), note, 'with the cosignatures that it got since');
     const tiles = newTiles(0, size);
     const paths = [...tiles.map(tilePath), ...tiles.filter(({ level }) => level === 0).map(bundlePath)];
     assert.ok(paths.length >= 2);
@@ -73,7 +75,7 @@ describe('a mirror and its origin’s log', () => {
     await first.close();
     await server.close();
     const again = await startTestMirror(t, server.url, { data: first.data });
-    assert.equal(await textAt(again.url, 'checkpoint'), await server.log.note());
+    assert.equal(await checkpointAt(again.url), await server.log.note());
     assert.equal((await at(again.url, 'tile/1/000.p/1')).status, 200);
   });
 
@@ -81,11 +83,11 @@ describe('a mirror and its origin’s log', () => {
     const server = await serveLog(t, new SignedLog().growTo(10));
     const mirror = await startTestMirror(t, server.url, {}, { logTimes: OFTEN });
     await reached(mirror.follower, 10);
-    const note = await textAt(mirror.url, 'checkpoint');
+    const note = await checkpointAt(mirror.url);
     server.log.addRaw(Buffer.from('commit/9\ntime 1\nmap x\n'));
     await mirror.log.until(({ msg, level }) => level === 'error' && /upgrade this mirror/.test(msg));
     assert.match((await health(mirror.url)).stopped ?? '', /entry 10 .*upgrade this mirror/);
-    assert.equal(await textAt(mirror.url, 'checkpoint'), note);
+    assert.equal(await checkpointAt(mirror.url), note);
   });
 });
 
@@ -114,7 +116,7 @@ describe('an origin that shows two histories', () => {
     assert.match(metrics, /log_split_views{role="mirror"} 1/);
     server.log.growTo(500);
     await reached(mirror.follower, 500);
-    assert.equal(await textAt(mirror.url, 'checkpoint'), await server.log.note());
+    assert.equal(await checkpointAt(mirror.url), await server.log.note());
   });
 
   it('is remembered over a restart, and the same pair is told once', async (t) => {
@@ -164,7 +166,8 @@ describe('gossip', () => {
 
   it('of strangers is no reason to ask anybody', async (t) => {
     const server = await serveLog(t, new SignedLog().growTo(5));
-    const mirror = await startTestMirror(t, server.url);
+    const mirror = await startTestMirror(t, server.url, { door: 'http://door.example' });
+    await server.feeds(1);
     await reached(mirror.follower, 5);
     const asked = server.asked.length;
     const stranger = new SignedLog(makeLogKeys()).growTo(9);
@@ -187,7 +190,7 @@ describe('peers', () => {
     const originKey = vkeyOf(server.log.keys.root);
     const second = await startTestMirror(t, NOBODY, { originKey, peers: [first.url] }, { logTimes: OFTEN });
     await reached(second.follower, 300);
-    assert.equal(await textAt(second.url, 'checkpoint'), await server.log.note());
+    assert.equal(await checkpointAt(second.url), await server.log.note());
     assert.equal(await textAt(second.url, 'keys'), await server.log.keysNote());
   });
 
@@ -218,10 +221,53 @@ describe('peers', () => {
       lie(server);
       const peer = await serveLog(t, server.log);
       const times = { originMs: 60_000, peersMs: 60_000, peersAwayMs: 60_000, tileTimeoutMs: 100 };
-      const mirror = await startTestMirror(t, server.url, { peers: [peer.url] }, { logTimes: times });
+      const config = { peers: [peer.url], door: 'http://door.example' };
+      const mirror = await startTestMirror(t, server.url, config, { logTimes: times });
       await reached(mirror.follower, 300);
-      assert.equal(await textAt(mirror.url, 'checkpoint'), await server.log.note());
+      assert.equal(await checkpointAt(mirror.url), await server.log.note());
       assert.notEqual((await health(mirror.url)).sources.origin, 'current');
     });
   }
+});
+
+describe('a log key that the root key replaces', () => {
+  it('is followed, and the one before it is never believed again', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(10));
+    const [oldNote, oldKeys] = [await server.log.note(), await server.log.keysNote()];
+    const originKey = vkeyOf(server.log.keys.log);
+    const mirror = await startTestMirror(t, server.url, { originKey }, { logTimes: OFTEN });
+    await reached(mirror.follower, 10);
+    await server.log.rotate();
+    await reached(mirror.follower, 12);
+    assert.equal(await checkpointAt(mirror.url), await server.log.note());
+    assert.equal(await textAt(mirror.url, 'keys'), await server.log.keysNote());
+
+    // Whoever has the old key could sign anything with it, and the note that names it was once true.
+    server.lie(/^keys$/, (honest) => ({ ...honest, body: Buffer.from(oldKeys) }));
+    server.shown = oldNote;
+    const line = await mirror.log.until(({ source, msg }) => source === 'origin' && /gave something wrong/.test(msg));
+    assert.match(String(line.reason), /was replaced/);
+    await mirror.close();
+    server.beHonest();
+    server.shown = null;
+    const again = await startTestMirror(t, server.url, { originKey, data: mirror.data }, { logTimes: OFTEN });
+    server.log.growTo(20);
+    await reached(again.follower, 20);
+  });
+
+  it('is not followed without the root key’s word', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(10));
+    const mirror = await startTestMirror(t, server.url, {}, { logTimes: OFTEN });
+    await reached(mirror.follower, 10);
+    const { log } = server.log.keys;
+    const forged = {
+      previous: vkeyOf(log),
+      key: vkeyOf(newSigner(log.name)),
+      signature: Buffer.alloc(64).toString('base64'),
+    };
+    server.log.add({ kind: 'log-key', ...forged });
+    const line = await mirror.log.until(({ source, msg }) => source === 'origin' && /gave something wrong/.test(msg));
+    assert.match(String(line.reason), /root key .* did not sign/);
+    assert.equal(mirror.follower.size(), 10);
+  });
 });
