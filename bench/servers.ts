@@ -18,7 +18,8 @@ export const LOOPBACK: Place = { host: '127.0.0.1', prefix: [] };
 export type Federation = { readonly origin: ServerProcess; readonly mirror: ServerProcess };
 
 const node = process.execPath;
-const program = join(projectRoot, 'src/cli/main.ts');
+/** As `npm start` has it: V8's young generation and glibc's heaps would take more than they are worth. */
+const program = [node, '--max-semi-space-size=8', join(projectRoot, 'src/cli/main.ts')];
 const JOIN_MS_MAX = 30_000;
 const LOOK_MS = 50;
 
@@ -37,7 +38,7 @@ export async function startOrigin(work: string, upstream: string, place: Place =
   const more = ['--freshness', '86400', '--log-level', 'warn'];
   // Loopback has doors of its own; one that was configured would keep mirrors off that address.
   const door = place.prefix.length > 0 ? ['--door', `redirect=http://${place.host}:${port}`] : [];
-  const command = [node, program, 'origin', ...flags, ...more, ...door];
+  const command = [...program, 'origin', ...flags, ...more, ...door];
   return startAt(place, 'origin', work, port, command, '/-/ping', /^verifier key/m);
 }
 
@@ -50,7 +51,7 @@ export async function startMirror(
   const port = await freePort();
   const key = /^verifier key\s+(\S+)/m.exec(origin.output())?.[1] ?? '';
   const flags = ['--origin', origin.url, '--origin-key', key, '--data', join(work, 'mirror'), '--log-level', 'warn'];
-  const command = [node, program, 'mirror', ...flags, '--port', `${port}`, '--host', place.host];
+  const command = [...program, 'mirror', ...flags, '--port', `${port}`, '--host', place.host];
   const mirror = await startAt(place, 'mirror', work, port, command, '/-/ping', /^host id/m);
   try {
     await joined(join(work, 'origin'));
@@ -66,7 +67,7 @@ export async function startDoor(work: string, origin: ServerProcess): Promise<Se
   const port = await freePort();
   const flags = ['--origin', origin.url, '--data', join(work, 'door'), '--log-level', 'error'];
   const door = ['--door', `http://127.0.0.1:${port}`, '--freshness', '86400'];
-  const command = [node, program, 'mirror', ...flags, ...door, '--port', `${port}`, '--host', '127.0.0.1'];
+  const command = [...program, 'mirror', ...flags, ...door, '--port', `${port}`, '--host', '127.0.0.1'];
   return startAt(LOOPBACK, 'door', work, port, command, '/-/ping');
 }
 
@@ -141,8 +142,9 @@ function startAt(
   const isHere = prefix.length === 0;
   const url = `http://${host}:${port}`;
   const line = isHere ? undefined : readyLine;
-  // Compiled code is kept for all that run on Node.js, as `npm start` does for ours.
-  const env = { OPEN_REGISTRY_TEST_CACHE: cacheRoot, NODE_COMPILE_CACHE: join(benchRoot, 'compile') };
+  // Compiled code is kept, and memory not spread, for all that run on Node.js, as `npm start` does it for ours.
+  const ours = { NODE_COMPILE_CACHE: join(benchRoot, 'compile'), MALLOC_ARENA_MAX: '1' };
+  const env = { OPEN_REGISTRY_TEST_CACHE: cacheRoot, ...ours };
   return startServer({ name, command: [...prefix, ...command], url, readyPath, readyLine: line, cwd, env });
 }
 
