@@ -74,13 +74,15 @@ export async function* pageInPieces(reader: Reader, newest: number, deps: FeedDe
 /** Answers as soon as something has changed, or, with nothing, when the time is over. */
 export async function* longPoll(reader: Reader, deps: FeedDeps): AsyncGenerator<Uint8Array> {
   yield utf8(RESULTS_START);
-  for (;;) {
+  for (let spoke = performance.now(); ; ) {
     const seen = deps.bell.rung();
     const newest = await deps.packages.newest();
     if (reader.since < newest) return yield* restOfPage(reader, newest, deps);
-    const why = await waitForMore(reader, seen, deps);
+    const why = await waitForMore(reader, seen, spoke, deps);
     if (why === 'end' || why === 'over') return yield utf8(resultsEnd(reader.since, 0));
-    if (why === 'heartbeat') yield utf8('\n');
+    if (why === 'more') continue;
+    yield utf8('\n');
+    spoke = performance.now();
   }
 }
 
@@ -88,6 +90,7 @@ export async function* longPoll(reader: Reader, deps: FeedDeps): AsyncGenerator<
 export async function* continuousFeed(reader: Reader, deps: FeedDeps): AsyncGenerator<Uint8Array> {
   const { packages, bell } = deps;
   let position = reader.since;
+  let spoke = performance.now();
   for (let left = reader.limit; left > 0; ) {
     const seen = bell.rung();
     const newest = await packages.newest();
@@ -96,25 +99,33 @@ export async function* continuousFeed(reader: Reader, deps: FeedDeps): AsyncGene
       for (const change of stretch.changes) yield await lineOf(change, reader, deps);
       position = stretch.position;
       left -= stretch.changes.length;
+      if (stretch.changes.length > 0) spoke = performance.now();
       continue;
     }
-    const why = await waitForMore(reader, seen, deps);
+    const why = await waitForMore(reader, seen, spoke, deps);
     // A follower takes a last line for the end of all changes; without one it comes back to the next server.
     if (why === 'over') return;
     if (why === 'end') break;
-    if (why === 'heartbeat') yield utf8('\n');
+    if (why === 'more') continue;
+    yield utf8('\n');
+    spoke = performance.now();
   }
   yield utf8(feedEnd(position, Math.max((await packages.newest()) - position, 0)));
 }
 
-/** Until there may be more; a heartbeat keeps a feed from ending in silence. `over`: this server or the reader leaves. */
+/**
+ * Waits until there may be more; a heartbeat keeps a feed from ending in silence. `over`: this server or the reader leaves.
+ * @param spoke when the feed last said something: a bell that rings for others must not put off the heartbeat
+ */
 async function waitForMore(
   { query, signal }: Reader,
   seen: number,
+  spoke: number,
   { bell }: FeedDeps,
 ): Promise<'more' | 'heartbeat' | 'end' | 'over'> {
   const { heartbeatMs, timeoutMs } = query;
-  const why = await bell.wait(seen, heartbeatMs ?? timeoutMs, signal);
+  const silence = performance.now() - spoke;
+  const why = await bell.wait(seen, Math.max((heartbeatMs ?? timeoutMs) - silence, 0), signal);
   if (why === 'silence') return heartbeatMs === null ? 'end' : 'heartbeat';
   return why === 'rang' ? 'more' : 'over';
 }

@@ -48,6 +48,22 @@ for (const [kind, feed] of [
   });
 }
 
+test('a bell that rings for nothing puts off neither heartbeat nor end', async (t) => {
+  const bell = createBell();
+  const ringing = setInterval(bell.ring, 10);
+  t.after(() => clearInterval(ringing));
+  const packages = { ...changedWhileLooking(() => undefined), newest: async () => 0 };
+  const deps = { packages, docs: noDocs, bell };
+  for (const feed of [continuousFeed, longPoll]) {
+    const beating = feed(readerOf('heartbeat=100'), deps);
+    let piece = await beating.next();
+    if (feed === longPoll) piece = await beating.next();
+    assert.equal(Buffer.from(piece.value as Uint8Array).toString(), '\n');
+    const ending = await text(Readable.from(feed(readerOf('timeout=50'), deps)));
+    assert.match(ending, /"last_seq":0/);
+  }
+});
+
 test('a page ends where its documents have become many bytes, and says where to go on', async () => {
   const megabytes = Buffer.alloc(10 * 1024 * 1024, '"');
   const docs: ChangeDocs = {
