@@ -21,6 +21,14 @@ test('every error has a code of its own', () => {
     new IntegrityError({ expected: '', actual: '', source: '' }),
     new MalformedError('', ''),
     new errors.SignatureError(''),
+    new errors.ProofError(''),
+    new errors.WrongTileError({ paths: [], reason: '' }),
+    new errors.RollbackError({ originLine: '', held: 0, offered: 0 }),
+    new errors.SplitViewError({ originLine: '', held: '', offered: '' }),
+    new errors.UnwitnessedError({ size: 0, lacking: '' }),
+    new errors.UnreadableEntryError({ index: 0, reason: '' }),
+    new errors.UnavailableError(''),
+    new errors.LogHaltedError(''),
     new errors.UsageError(''),
   ];
   const classes = Object.entries(errors).filter(([name]) => name.endsWith('Error') && name !== 'FederationError');
