@@ -35,12 +35,15 @@ export type MirrorCosignerDeps = {
   /** Told when another checkpoint than before was cosigned. */
   readonly moved: () => void;
   readonly logger: Logger;
+  /** Unix ms. */
+  readonly now: () => number;
   readonly renewMs: number;
 };
 
 export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
-  const { cosigner, follower, keys, hashes, refresh, moved, logger, renewMs } = deps;
+  const { cosigner, follower, keys, hashes, refresh, moved, logger, now, renewMs } = deps;
   const turns = new Serial();
+  let cosignedAtMs = 0;
   let timer: NodeJS.Timeout | undefined;
   let unsubscribe = (): void => undefined;
 
@@ -63,6 +66,7 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
       const [held, cosigned] = [served.note, before.note];
       return logger.error({ held, cosigned }, 'what is held does not continue what was cosigned; it is not cosigned');
     }
+    cosignedAtMs = now();
     const { text } = await cosigner.cosign(withoutCosignatures(served.note, log), before);
     if (text !== before?.text) moved();
   }
@@ -71,10 +75,15 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
     return turns.run(() => cosignServed().catch((err) => logger.error({ err }, 'the checkpoint was not cosigned')));
   }
 
+  function isCosigned(served: HeldCheckpoint | null): boolean {
+    const cosigned = latest();
+    return cosigned !== null && served?.note.startsWith(`${cosigned.text}\n`) === true;
+  }
+
   /** Nobody is to take an old checkpoint for the newest because of us. */
   function renew(): void {
-    const [confirmed, before] = [follower.confirmed(), latest()];
-    if (confirmed !== null && confirmed / 1000 >= (before?.time ?? 0)) void cosignNow();
+    const confirmed = follower.confirmed();
+    if (confirmed !== null && confirmed > cosignedAtMs) void cosignNow();
   }
 
   return {
@@ -84,7 +93,8 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
       unsubscribe = follower.subscribe(() => void cosignNow());
       timer = setInterval(renew, renewMs);
       timer.unref();
-      void cosignNow();
+      // A crash may have come between serving and cosigning.
+      if (!isCosigned(follower.checkpoint())) void cosignNow();
     },
     async close() {
       unsubscribe();

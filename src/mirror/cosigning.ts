@@ -150,7 +150,7 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
       if (policy && keys) checkPolicyLog(policy, keys.log);
       const hashes = (size: number) => storedHashes(index, size);
       own = createMirrorCosigner({
-        ...{ cosigner, follower: follower(), keys: everyKey, hashes, refresh, moved, logger, renewMs },
+        ...{ cosigner, follower: follower(), keys: everyKey, hashes, refresh, moved, logger, now, renewMs },
       });
       own.start();
       timer = setInterval(watch, LOOK_MS);

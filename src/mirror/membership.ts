@@ -35,7 +35,7 @@ export type Membership = {
   facts(): OriginFacts | null;
   /** Asks for the origin's keys once, then goes on in the background. Rejects only for keys that must not be believed. */
   start(): Promise<void>;
-  /** There is something to tell the origin: a heartbeat out of turn, or soon, if the last one was just sent. */
+  /** There is something to tell the origin: a heartbeat out of turn, at once or as soon as the pace allows. */
   beat(): void;
   close(): Promise<void>;
 };
@@ -82,6 +82,7 @@ class Member implements Membership {
   #waitMs: number;
   /** While this host is a member. */
   #sendBeat: (() => void) | null = null;
+  /** Of the last heartbeat out of turn. */
   #beatAtMs = Number.NEGATIVE_INFINITY;
   #soon: NodeJS.Timeout | undefined;
 
@@ -115,6 +116,7 @@ class Member implements Membership {
     const { beatPaceMs = BEAT_PACE_MS } = this.#deps;
     const send = () => {
       this.#soon = undefined;
+      this.#beatAtMs = performance.now();
       this.#sendBeat?.();
     };
     this.#soon = setTimeout(send, Math.max(0, this.#beatAtMs + beatPaceMs - performance.now()));
@@ -203,7 +205,6 @@ class Member implements Membership {
 
   async #sendHeartbeat(signer: HostSigner): Promise<void> {
     const { client, origin, heartbeat } = this.#deps;
-    this.#beatAtMs = performance.now();
     await postSigned(client, origin, '/-/federation/hosts/heartbeat', formatHeartbeat(heartbeat()), signer);
   }
 

@@ -30,7 +30,13 @@ export type CosigningDeps = {
 };
 
 /** What is left out has its usual value. */
-export type CosigningTimes = { readonly renewMs?: number; readonly witness?: WitnessTimes };
+export type CosigningTimes = {
+  /** Between two cosignatures of one checkpoint. */
+  readonly renewMs?: number;
+  readonly witness?: WitnessTimes;
+  /** How long ago the log may have outgrown what a host holds. */
+  readonly behindMs?: number;
+};
 
 export type Cosigning = {
   readonly cosignatures: Cosignatures;

@@ -177,6 +177,7 @@ async function serve(
   const { logger } = deps;
   const { stores, keys, upstream, registry, metrics, via, now } = parts;
   const { probeIntervalMs, passTimeoutMs } = deps.times ?? {};
+  const { behindMs } = deps.cosigningTimes ?? {};
   let port = 0;
   const doors = () => ({ doors: config.doors, port });
   const hostClient = createHttpClient({ userAgent: userAgent(deps), allowPrivate: config.allowPrivate });
@@ -197,6 +198,7 @@ async function serve(
     metrics,
     now,
     ...(probeIntervalMs === undefined ? {} : { probeIntervalMs }),
+    ...(behindMs === undefined ? {} : { behindMs }),
   });
   cleanups.push(() => hosts.close());
   const repeats = new RepeatWindow(deps.repeatLimits);
