@@ -12,13 +12,14 @@
 
 import { type Checkpoint, parseCheckpoint } from '../core/checkpoint.ts';
 import { parseEntry } from '../core/entry.ts';
-import { foldNames } from '../core/fold-names.ts';
+import { foldNames, type NamesReader } from '../core/fold-names.ts';
 import { appendLeaves, headOf, type LogTree } from '../core/log-tree.ts';
 import type { HashReader, TreeHead } from '../core/merkle.ts';
 import { splitNote } from '../core/note.ts';
 import { change } from '../core/tables.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { readTree, storedHashes } from '../io/stored-tree.ts';
+import { Turn } from '../io/turn.ts';
 
 /** A checkpoint whose log signature was verified, and the signed note that it came in. */
 export type HeldCheckpoint = { readonly checkpoint: Checkpoint; readonly note: string };
@@ -86,10 +87,13 @@ export async function openHeldLog(
     },
 
     async take(entries, leaves, last) {
+      const first = tree.size;
+      // After a disk that was full the fold may be behind.
+      await recover(metadata);
       tree = await append(metadata, tree, entries, leaves);
       time = last;
       step('log:appended');
-      await recover(metadata);
+      await fold(metadata, entries, first);
       step('log:folded');
     },
 
@@ -112,15 +116,26 @@ async function append(
   return grown.tree;
 }
 
-/** Folds what was appended and not folded: after a crash, after a disk that was full, or just now. */
+/** Folds what was appended and not folded. */
 async function recover(metadata: MetadataStore): Promise<void> {
   const size = await metadata.size();
   for (let from = await metadata.folded(); from < size; ) {
     const entries = await metadata.entries(from, RECOVERY_ENTRIES);
-    const reader = { get: metadata.get.bind(metadata), scan: metadata.scan.bind(metadata) };
-    await metadata.fold(await foldNames(entries, from, reader), from, from + entries.length);
+    await fold(metadata, entries, from);
     from += entries.length;
   }
+}
+
+async function fold(metadata: MetadataStore, entries: readonly Uint8Array[], from: number): Promise<void> {
+  const turn = new Turn();
+  const reader: NamesReader = {
+    get: (table, key) => metadata.get(table, key),
+    scan: (table, prefix) => metadata.scan(table, prefix),
+    pause: async () => {
+      if (turn.isSpent()) await turn.give();
+    },
+  };
+  await metadata.fold(await foldNames(entries, from, reader), from, from + entries.length);
 }
 
 async function timeOfLast(metadata: MetadataStore, size: number): Promise<number> {

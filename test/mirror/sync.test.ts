@@ -39,12 +39,9 @@ async function startFollowing(t: TestContext, log = new SignedLog().growTo(3)) {
       held = await openHeldLog(metadata);
     },
     /** Follows to what a server shows. */
-    sync: async (from: LogServer = server, source = sourceAt(from)) =>
+    sync: async (from: LogServer = server, source = sourceAt(from), stepTimeoutMs = 60_000) =>
       syncTo(opened(await source.checkpoint()), source, {
-        log: held,
-        check: () => undefined,
-        signal: t.signal,
-        stepBundles: 2,
+        ...{ log: held, check: () => undefined, signal: t.signal, stepBundles: 2, stepTimeoutMs },
       }),
   };
 }
@@ -192,6 +189,14 @@ describe('what a source can’t do to a follower', () => {
     const { server, sourceAt, sync } = await startFollowing(t, new SignedLog().growTo(300));
     server.lie(/^tile\/entries/, () => null);
     await assert.rejects(sync(server, sourceAt(server, 50)), /no answer within its time/);
+  });
+
+  it('hold up the others by giving a little now and then', async (t) => {
+    const { server, metadata, sourceAt, sync } = await startFollowing(t, new SignedLog().growTo(1_500));
+    let given = 0;
+    server.lie(/^tile\/entries\/00[2-5]/, (honest) => (given++ < 1 ? honest : null));
+    await assert.rejects(sync(server, sourceAt(server), 200), /took more than 200 ms for one step/);
+    assert.equal(await metadata.size(), 512, 'what was given in time is kept');
   });
 
   it('take it back to an older checkpoint', async (t) => {

@@ -13,13 +13,14 @@ import { formatBundle } from '../../src/core/entry-bundle.ts';
 import { checkpointEvent, formatFeedEvent } from '../../src/core/event-stream.ts';
 import { sha256Hex } from '../../src/core/hash.ts';
 import { formatKeysNoteText } from '../../src/core/keys-note.ts';
+import { signLogKey } from '../../src/core/log-key.ts';
 import { leafHash, rootHash, type TreeHead } from '../../src/core/merkle.ts';
 import { formatVkey, type Signer, signNote } from '../../src/core/note.ts';
 import { type Bundle, parseTilePath, TILE_WIDTH, type Tile } from '../../src/core/tile.ts';
 
 /** The keys of an origin that lives in a test. */
 export type LogKeys = {
-  readonly log: Signer;
+  log: Signer;
   readonly root: Signer;
   readonly hosts: Signer;
   readonly exchange: string;
@@ -87,6 +88,16 @@ export class SignedLog {
   growTo(size: number): this {
     const missing = size - this.size - 1;
     return this.add(...Array.from({ length: missing }, (_, at) => learned(`package-${this.size + at}`)));
+  }
+
+  /** Replaces the log key by a new one, by the root key's word. The next checkpoints are signed by that. */
+  async rotate(): Promise<this> {
+    const { log, root } = this.keys;
+    const next = newSigner(log.name);
+    const step = { previous: vkeyOf(log), key: vkeyOf(next) };
+    this.add({ kind: 'log-key', ...step, signature: await signLogKey(step, root) });
+    this.keys.log = next;
+    return this;
   }
 
   /** The same keys, and the same entries up to `size`: whatever is added then is another history. */
