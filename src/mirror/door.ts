@@ -17,7 +17,9 @@ import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http
 import { storedBlob } from '../io/stored-blob.ts';
 import type { DoorStores } from '../io/stores.ts';
 import type { FollowedPackages } from './follow-packages.ts';
+import type { Listing } from './listing.ts';
 import type { BlobServer } from './serve-blob.ts';
+import type { Tombstones } from './tombstones.ts';
 
 export type MirrorDoorDeps = {
   readonly doors: () => { readonly doors: readonly Door[]; readonly port: number };
@@ -26,6 +28,7 @@ export type MirrorDoorDeps = {
   readonly stores: DoorStores;
   /** Tarballs by sha512. */
   readonly tarballs: BlobStore;
+  readonly tombstones: Pick<Tombstones, 'lift' | 'stored'>;
   readonly blobs: BlobServer;
   readonly origin: string;
   readonly client: HttpClient;
@@ -97,8 +100,9 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   const version = shown.content.files.get(file) ?? versionFromFile(name, file) ?? '';
   const entry = await deps.packages.version(shown, version);
   if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
-  const hex = await sha512Of(deps, entry.pinned, `${name}/-/${file}`);
-  const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door' }));
+  const listing = { name, version, index: shown.index };
+  const hex = await sha512Of(deps, entry.pinned, `${name}/-/${file}`, listing);
+  const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door', listing }));
   if (answer.status >= 400) return answer;
   // By name, and names can be withdrawn; only hashes are for ever.
   const unfinished = answer.headers['cache-control'] === CACHE.byHashUnfinished;
@@ -107,7 +111,7 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
 }
 
 /** The sha512 of a pinned tarball; bytes for a weaker pin come by name from the origin, and are checked against the pin. */
-async function sha512Of(deps: MirrorDoorDeps, pinned: PinnedHash, path: string): Promise<string> {
+async function sha512Of(deps: MirrorDoorDeps, pinned: PinnedHash, path: string, listing: Listing): Promise<string> {
   if (pinned.algorithm === 'sha512') return pinned.hex;
   const key = formatPinned(pinned);
   const known = await deps.stores.metadata.get('satisfied', key);
@@ -120,5 +124,7 @@ async function sha512Of(deps: MirrorDoorDeps, pinned: PinnedHash, path: string):
   const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
   const { sha512 } = await deps.tarballs.putStream(pinned, body, limits);
   await deps.stores.metadata.write([change('satisfied', key, { sha512 })]);
+  await deps.tombstones.lift(sha512, listing);
+  await deps.tombstones.stored(sha512, null);
   return sha512;
 }

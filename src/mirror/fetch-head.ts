@@ -5,7 +5,7 @@
  * have the digests that the head states. Order: all blobs are durable before anyone learns of the head.
  */
 
-import { IntegrityError, UpstreamError } from '../core/errors.ts';
+import { UpstreamError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { type Head, parseHead, type VersionEntry } from '../core/head.ts';
 import { HEAD_BYTES_MAX, MANIFEST_BYTES_MAX, PACKUMENT_BYTES_MAX, PAGE_BYTES_MAX } from '../core/limits.ts';
@@ -15,6 +15,7 @@ import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import { inTurns, Turn } from '../io/turn.ts';
+import { createContentFetcher, eachOf } from './fetch-content.ts';
 
 export type HeadFetcher = {
   /**
@@ -27,11 +28,8 @@ export type HeadFetcher = {
 
 /** Above so many missing manifests the whole form is one request instead. */
 const SINGLE_MAX = 24;
-/** Blobs asked for at the same time. */
-const PARALLEL = 8;
 /** Blobs in one transaction. */
 const PUT_BLOBS = 400;
-const TIMEOUT_MS = 60_000;
 
 export function createHeadFetcher(deps: {
   blobs: Pick<BlobStore, 'has' | 'read' | 'putMany'>;
@@ -39,34 +37,8 @@ export function createHeadFetcher(deps: {
   /** Base URLs, in the order in which to try them. */
   sources: readonly string[];
 }): HeadFetcher {
-  const { blobs, client, sources } = deps;
-
-  /** Bytes with that SHA-256, stored or from the first source that has them. */
-  async function obtain(hash: string, path: string, maxBytes: number): Promise<Uint8Array> {
-    const stored = await blobs.read({ algorithm: 'sha256', hex: hash });
-    if (stored) return stored;
-    let failure: unknown = new UpstreamError({ what: `/-/federation/${path}`, reason: 'no source is known' });
-    for (const source of sources) {
-      try {
-        return await ask(source, path, hash, maxBytes);
-      } catch (error) {
-        failure = error;
-      }
-    }
-    throw failure;
-  }
-
-  async function ask(source: string, path: string, hash: string, maxBytes: number): Promise<Uint8Array> {
-    const url = `${source}/-/federation/${path}`;
-    const headers = { 'accept-encoding': 'zstd, gzip' };
-    const { status, body } = await client.request(url, { headers, maxBytes, totalTimeoutMs: TIMEOUT_MS });
-    if (status !== 200) throw new UpstreamError({ what: url, reason: `it answered with status ${status}` });
-    const actual = sha256Hex(body);
-    if (actual === hash) return body;
-    throw new IntegrityError({ expected: `sha256:${hash}`, actual: `sha256:${actual}`, source });
-  }
-
-  const obtainBlob = (hash: string, maxBytes: number) => obtain(hash, `blob/sha256/${hash}`, maxBytes);
+  const { blobs } = deps;
+  const content = createContentFetcher(deps);
 
   async function store(fresh: readonly Uint8Array[]): Promise<void> {
     const all = fresh.map((bytes) => ({ id: { algorithm: 'sha256' as const, hex: sha256Hex(bytes) }, bytes }));
@@ -83,7 +55,7 @@ export function createHeadFetcher(deps: {
 
   /** The versions' blobs out of the full form, which its own digest in the head vouches for. */
   async function takeForm(hash: string, head: Head, entries: readonly VersionEntry[]): Promise<Uint8Array[]> {
-    const form = await obtain(head.full.sha256, `form/${hash}/full`, Math.min(head.full.size, PACKUMENT_BYTES_MAX));
+    const form = await content.at(`form/${hash}/full`, head.full.sha256, Math.min(head.full.size, PACKUMENT_BYTES_MAX));
     const turn = new Turn();
     const steps = splitPackument(form, head.name);
     let step = steps.next();
@@ -101,30 +73,22 @@ export function createHeadFetcher(deps: {
 
   return {
     async fetch(name, hash) {
-      const headBytes = await obtain(hash, `head/${hash}`, HEAD_BYTES_MAX);
+      const headBytes = await content.at(`head/${hash}`, hash, HEAD_BYTES_MAX);
       const head = parseHead(headBytes);
       if (head.name !== name) throw new UpstreamError({ what: name, reason: `the head ${hash} is about ${head.name}` });
       const [tags, top, ...pages] = await Promise.all([
-        obtainBlob(head.tags, PACKUMENT_BYTES_MAX),
-        obtainBlob(head.top, PACKUMENT_BYTES_MAX),
-        ...head.pages.map((page) => obtainBlob(page, PAGE_BYTES_MAX)),
+        content.blob(head.tags, PACKUMENT_BYTES_MAX),
+        content.blob(head.top, PACKUMENT_BYTES_MAX),
+        ...head.pages.map((page) => content.blob(page, PAGE_BYTES_MAX)),
       ]);
       const entries = await inTurns(readPages(head, pages));
       const missing = await missingOf(entries);
       const versions =
         missing.length > SINGLE_MAX
           ? await takeForm(hash, head, entries)
-          : await inParallel(missing, (hex) => obtainBlob(hex, MANIFEST_BYTES_MAX));
+          : await eachOf(missing, (hex) => content.blob(hex, MANIFEST_BYTES_MAX));
       await store([...versions, tags as Uint8Array, top as Uint8Array, ...pages, headBytes]);
       return head;
     },
   };
-}
-
-async function inParallel<T, R>(items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
-  const results: R[] = [];
-  for (let at = 0; at < items.length; at += PARALLEL) {
-    results.push(...(await Promise.all(items.slice(at, at + PARALLEL).map(task))));
-  }
-  return results;
 }

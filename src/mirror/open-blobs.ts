@@ -12,6 +12,7 @@ import type { MeasuredReader } from './learn-chunks.ts';
 import { passOn, restOf } from './pass-on.ts';
 import type { FetchTimes, Pull } from './pull-blob.ts';
 import { type BlobServer, createBlobServer } from './serve-blob.ts';
+import type { Tombstones } from './tombstones.ts';
 
 export type Blobs = { readonly fetcher: BlobFetcher; readonly server: BlobServer };
 
@@ -19,6 +20,7 @@ export type Blobs = { readonly fetcher: BlobFetcher; readonly server: BlobServer
 export function openBlobs(
   parts: {
     readonly blobs: CacheBlobStore;
+    readonly tombstones: Tombstones;
     readonly index: MetadataStore;
     readonly list: HeldList;
     readonly origin: string;
@@ -33,20 +35,28 @@ export function openBlobs(
   },
   cleanups: (() => Promise<void>)[],
 ): Blobs {
-  const { blobs, index, list, origin, peers, client, logger, metrics, now, signal } = parts;
+  const { blobs, tombstones, index, list, origin, peers, client, logger, metrics, now, signal } = parts;
   const sources = [...peers, origin];
   const measured = measuredReader(index);
   const pulling = { client, origin, peers, measured, logger, metrics, times: parts.times ?? FETCH_TIMES };
-  const fetcher = createBlobFetcher({ ...pulling, blobs });
+  const fetcher = createBlobFetcher({
+    ...{ ...pulling, blobs },
+    stored: async ({ algorithm, hex }, despite) => {
+      if (algorithm === 'sha512') await tombstones.stored(hex, despite);
+    },
+  });
   cleanups.push(() => fetcher.close());
   const passing = {
     whole: (id: BlobId, from: readonly string[]) => passOn(pulling, id, from, signal),
     restOf: (pull: Pull, start: number) => restOf(pulling, pull, start, sources, signal),
   };
-  const rotten = async (id: BlobId) => fetcher.join(id, sources)?.landed;
+  const rotten = async (id: BlobId) => (await tombstones.get(id.hex)) ?? fetcher.join(id, sources)?.landed;
   const scrubber = startScrubber({ store: blobs, rate: parts.scrubRate, rotten, logger, metrics, now });
   cleanups.push(() => scrubber.close());
-  return { fetcher, server: createBlobServer({ blobs, fetcher, passing, list, origin, peers, logger, metrics }) };
+  return {
+    fetcher,
+    server: createBlobServer({ blobs, fetcher, tombstones, passing, list, origin, peers, logger, metrics }),
+  };
 }
 
 /** What the verified log says that a tarball was measured to be. */

@@ -13,6 +13,7 @@ import type { LogFollower } from './log-follower.ts';
 import type { Packages } from './open-packages.ts';
 import type { BlobServer } from './serve-blob.ts';
 import type { MirrorConfig } from './service.ts';
+import type { Tombstones } from './tombstones.ts';
 
 const FRESHNESS_MS = 300_000;
 
@@ -24,6 +25,7 @@ export function openMirrorDoor(parts: {
   follower: LogFollower;
   metrics: Metrics;
   tarballs: BlobStore;
+  tombstones: Tombstones;
   blobs: BlobServer;
   /** The paths of every mirror. */
   routes: Handler;
@@ -47,6 +49,7 @@ export function openMirrorDoor(parts: {
     forms,
     stores,
     tarballs: parts.tarballs,
+    tombstones: parts.tombstones,
     blobs: parts.blobs,
     origin,
     client,

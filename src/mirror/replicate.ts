@@ -23,6 +23,7 @@ import type { BlobFetcher } from './fetch-blob.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { Packages } from './open-packages.ts';
 import { createPackageContents } from './package-contents.ts';
+import type { Tombstones } from './tombstones.ts';
 
 export type ReplicationDeps = {
   /** Names or patterns of them; `*` for all. */
@@ -31,6 +32,7 @@ export type ReplicationDeps = {
   readonly packages: Pick<Packages, 'stores' | 'heads'>;
   readonly fetcher: Pick<BlobFetcher, 'join'>;
   readonly tarballs: BlobStore;
+  readonly tombstones: Pick<Tombstones, 'lift'>;
   /** Base URLs that tarballs are fetched from, in order. */
   readonly sources: readonly string[];
   readonly follower: Pick<LogFollower, 'size' | 'sources' | 'subscribe'>;
@@ -155,13 +157,14 @@ class Replication {
 
   /** Whether the tarball is held, or is none that can be had by its hash. */
   async #version(name: string, listedAt: number, { version, pinned }: VersionEntry): Promise<boolean> {
-    const { index, tarballs, fetcher, sources, signal } = this.#deps;
+    const { index, tarballs, tombstones, fetcher, sources, signal } = this.#deps;
     signal.throwIfAborted();
     const gone = await index.get('withdrawn', versionKey(name, version));
     const hex = await this.#sha512Of(pinned);
     if (hex === null || (gone && gone.index > listedAt)) return true;
     const id = { algorithm: 'sha512', hex } as const;
     if (await tarballs.has(id)) return true;
+    await tombstones.lift(hex, { name, version, index: listedAt });
     this.#mustHaveRoom();
     await fetcher.join(id, sources)?.landed;
     return tarballs.has(id);

@@ -2,7 +2,7 @@
 import { BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
-import { checkMarkAsHost } from '../core/mark.ts';
+import { checkMarkAsHost, MARK_LIFE_MS } from '../core/mark.ts';
 import { formatIdentity, isNonce, parseHostKey } from '../core/membership.ts';
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
 import { isLogPath, type LogAnswers } from '../door/log-answers.ts';
@@ -18,6 +18,7 @@ import type { Membership } from './membership.ts';
 import type { Packages } from './open-packages.ts';
 import type { OriginTrust } from './origin-keys.ts';
 import type { BlobServer, FetchRight } from './serve-blob.ts';
+import type { Withdrawals } from './withdrawals.ts';
 
 export type MirrorRoutesDeps = {
   readonly keys: HostKeys;
@@ -27,6 +28,7 @@ export type MirrorRoutesDeps = {
   readonly list: HeldList;
   readonly trust: Pick<OriginTrust, 'note'>;
   readonly follower: LogFollower;
+  readonly withdrawals: Pick<Withdrawals, 'state'>;
   /** Checkpoint, tiles and entries. */
   readonly logAnswers: LogAnswers;
   readonly blobs: BlobServer;
@@ -120,7 +122,7 @@ function fetchRightOf(
   const mark = new URLSearchParams(query).get('for');
   if (mark !== null && id.algorithm === 'sha512') {
     const known = checkMarkAsHost(mark, id.hex, deps.keys.hostId, facts.markKey, deps.now());
-    if (known) return { by: 'mark', mark, doorId: known.doorId };
+    if (known) return { by: 'mark', mark, doorId: known.doorId, made: known.expires - MARK_LIFE_MS };
   }
   const signature = readSignature(request.headers);
   if (!signature) return null;
@@ -174,16 +176,24 @@ function identityAnswer({ keys, url, membership }: MirrorRoutesDeps, nonce: stri
 }
 
 /** Healthy while it can serve what it holds; being away from the origin is told, and no fault. */
-function healthAnswer({ keys, membership, list, follower, cosigning, failure, now }: MirrorRoutesDeps): Answer {
+function healthAnswer(deps: MirrorRoutesDeps): Answer {
+  const { keys, membership, list, follower, withdrawals, cosigning, failure, now } = deps;
   const broken = failure();
   if (broken) return problemAnswer(503, 'broken', broken.message);
-  const facts = { status: 'ok', role: 'mirror', host: keys.hostId, origin: membership.state() };
+  const { open, overdue } = withdrawals.state();
+  const facts = {
+    status: overdue > 0 ? 'behind' : 'ok',
+    role: 'mirror',
+    host: keys.hostId,
+    origin: membership.state(),
+  };
   return jsonAnswer(
     200,
     {
       ...facts,
       hostsSerial: list.current()?.list.serial ?? null,
       log: logHealth(follower, now()),
+      withdrawals: { open, overdue },
       ...cosigning.health(),
     },
     { 'cache-control': CACHE.noStore },

@@ -6,9 +6,10 @@
  * (flight.ts). Where the disk turns out to be wrong half-way, sending goes on from a fresh copy behind the last good byte.
  */
 import { checksItself, clientOf } from '../core/clients.ts';
-import { FederationError, IntegrityError, NotFoundError, UpstreamError } from '../core/errors.ts';
+import { FederationError, IntegrityError, NotFoundError, UpstreamError, WithdrawnError } from '../core/errors.ts';
 import { bounceUrl } from '../core/hosts-list.ts';
 import { CACHE } from '../core/http-semantics.ts';
+import type { TombstoneRow } from '../core/tables.ts';
 import { blobAnswer } from '../io/blob-answer.ts';
 import type { BlobId, BlobStore, ByteRange } from '../io/blob-store.ts';
 import { KEPT_BYTES_MAX } from '../io/checked-reads.ts';
@@ -20,22 +21,32 @@ import type { BlobFetcher } from './fetch-blob.ts';
 import type { Flight, Ready } from './flight.ts';
 import { type BadEnd, flightBody, upTo } from './flight-body.ts';
 import type { HeldList } from './held-list.ts';
+import type { Listing } from './listing.ts';
 import type { Passing } from './pass-on.ts';
 import type { Pull } from './pull-blob.ts';
+import type { Tombstones } from './tombstones.ts';
 
 /** Up to here a blob is sent in one piece out of memory whoever asks; a stream would hold as much for a slow client. */
 const ALWAYS_WHOLE_BYTES_MAX = 64 * 1024;
 /** Larger ones, while all that are being sent like that are no more than this. */
 const LENT_BYTES_MAX = 64 * 1024 * 1024;
 
+/** A mark that was made so long after a withdrawal was held here was made by an origin that knew of it, ms. */
+const KNOWN_AFTER_MS = 10_000;
 /** On whose word a blob that is not held is fetched. */
 export type FetchRight =
   /** A client that the origin sent: it can be sent back. */
-  | { readonly by: 'mark'; readonly mark: string; readonly doorId: string }
+  | {
+      readonly by: 'mark';
+      readonly mark: string;
+      readonly doorId: string;
+      /** When the origin made it, unix ms of its clock. */
+      readonly made: number;
+    }
   /** Another host: it asks the origin itself if we fail, and our peers are not asked, so that no two ask in a circle. */
   | { readonly by: 'host' }
-  /** A client at this mirror's own door, who has nowhere else to go. */
-  | { readonly by: 'door' }
+  /** A client at this mirror's own door, who has nowhere else to go, for what the log lists. */
+  | { readonly by: 'door'; readonly listing: Listing }
   /** Anybody, of a blob that was held until it was found to have rotted. */
   | { readonly by: 'rot' }
   | null;
@@ -48,7 +59,8 @@ type Opener = (id: BlobId, range: ByteRange) => Promise<AsyncIterable<Uint8Array
 export type BlobServer = {
   /**
    * @param rightOf asked only if the blob is not held: a hit costs no check of marks and signatures
-   * @throws NotFoundError if the blob is not held and nobody entitled asks for it
+   * @throws NotFoundError if the blob is not held and nobody entitled asks for it; WithdrawnError if that is because it
+   * was withdrawn
    */
   serve(request: Asked, id: BlobId, rightOf: () => FetchRight): Promise<Answer>;
   /** Requests that ended in a bounce or an error since the start: what heartbeats tell. */
@@ -58,6 +70,7 @@ export type BlobServer = {
 export function createBlobServer(deps: {
   readonly blobs: BlobStore;
   readonly fetcher: BlobFetcher;
+  readonly tombstones: Pick<Tombstones, 'get' | 'lift'>;
   /** For what can't be stored. */
   readonly passing: {
     readonly whole: (id: BlobId, sources: readonly string[]) => Promise<Passing | null>;
@@ -69,7 +82,7 @@ export function createBlobServer(deps: {
   readonly logger: Logger;
   readonly metrics: Metrics;
 }): BlobServer {
-  const { blobs, fetcher, passing, origin, peers, logger, metrics } = deps;
+  const { blobs, fetcher, tombstones, passing, origin, peers, logger, metrics } = deps;
   const bodies = { blobs, logger, metrics, restOf: passing.restOf };
   const lent = new LentBytes(LENT_BYTES_MAX);
   let failures = 0;
@@ -135,8 +148,9 @@ export function createBlobServer(deps: {
     id: BlobId,
     right: Exclude<FetchRight, null>,
     sources: readonly string[],
+    despite: TombstoneRow | null = null,
   ): Promise<Answer | null> {
-    const flight = fetcher.join(id, sources);
+    const flight = fetcher.join(id, sources, despite);
     const ready = await flight?.ready;
     if (!flight || !ready) return null;
     const client = clientOf(headerOf(request, 'user-agent'));
@@ -181,11 +195,32 @@ export function createBlobServer(deps: {
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
+  /**
+   * Whether another version has the same bytes, and they are to be had after all, only the origin can say: it made the
+   * mark when it knew of the withdrawal, and gives them itself. The client hears all else at its door.
+   */
+  async function answerWithdrawn(
+    request: Asked,
+    id: BlobId,
+    right: FetchRight,
+    tombstone: TombstoneRow,
+  ): Promise<Answer> {
+    const { name, version, reason, since } = tombstone;
+    if (right?.by !== 'mark') throw new WithdrawnError({ subject: `${name}@${version}`, reason });
+    const vouched =
+      right.made > since + KNOWN_AFTER_MS && (await answerFetched(request, id, right, [origin], tombstone));
+    return vouched || bounce(id, right);
+  }
+
   return {
     async serve(request, id, rightOf) {
       const held = await answerHeld(request, id);
       if (isAnswer(held)) return held;
       const right = rightOf() ?? (held && { by: held });
+      const tombstone = id.algorithm === 'sha512' ? await tombstones.get(id.hex) : null;
+      if (tombstone && right?.by !== 'door') return answerWithdrawn(request, id, right, tombstone);
+      // A version that is listed has the same bytes.
+      if (tombstone && right?.by === 'door') await tombstones.lift(id.hex, right.listing);
       if (right === null) throw new NotFoundError(`this mirror does not hold ${id.algorithm} ${id.hex}`);
       const sources = right.by === 'host' ? [origin] : [...peers, origin];
       const fetched = await answerFetched(request, id, right, sources);

@@ -26,10 +26,13 @@ import { openBlobs } from './open-blobs.ts';
 import { openMirrorDoor } from './open-door.ts';
 import { LOG_TIMES, type LogTimes, openLogFollower } from './open-log.ts';
 import { openPackages } from './open-packages.ts';
+import { openWithdrawals } from './open-withdrawals.ts';
 import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
 import type { FetchTimes } from './pull-blob.ts';
 import { REPLICATION_PAUSES_MS, startReplication } from './replicate.ts';
 import { createMirrorRoutes } from './routes.ts';
+import { openTombstones, type TombstoneStep } from './tombstones.ts';
+import type { Pauses } from './withdrawals.ts';
 
 export type MirrorConfig = MirrorSettings & {
   /** Default false: the host appears in the log and in the list of hosts. */
@@ -68,8 +71,10 @@ export type MirrorDeps = {
   readonly cosigningTimes?: { readonly renewMs?: number; readonly beatPaceMs?: number };
   /** Between attempts to fetch a package ahead. */
   readonly replicationPausesMs?: readonly number[];
+  /** Before a withdrawal that could not be carried out is tried again. */
+  readonly withdrawalPauses?: Pauses;
   /** Told of each step, for tests that stop the process between two of them. */
-  readonly step?: (name: HeldLogStep) => void;
+  readonly step?: (name: HeldLogStep | TombstoneStep) => void;
 };
 
 export type RunningMirror = {
@@ -77,6 +82,9 @@ export type RunningMirror = {
   readonly url: string;
   readonly port: number;
   readonly hostId: string;
+  /** Vkeys (signature type 0x04) by which it says what it holds, and what it was shown. */
+  readonly cosigner: string;
+  readonly witness: string;
   state(): MembershipState;
   readonly follower: LogFollower;
   /** Lets answers finish, stops fetching, frees the data directory. */
@@ -177,9 +185,15 @@ async function serve(
   cleanups.push(() => follower.close());
   cleanups.push(() => cosigning.close());
   gossip.attach(follower);
-  const { fetchTimes, scrubRate } = deps;
-  const { fetcher, server } = openBlobs({ ...common, blobs: stores.blobs, times: fetchTimes, scrubRate }, cleanups);
+  const { fetchTimes, scrubRate, withdrawalPauses: pauses } = deps;
+  const tombstones = await openTombstones({ ...common, blobs: stores.blobs, ...(step ? { step } : {}) });
+  const ofBlobs = { ...common, blobs: stores.blobs, tombstones, times: fetchTimes, scrubRate };
+  const { fetcher, server } = openBlobs(ofBlobs, cleanups);
   const packages = stores.door && openPackages({ dir, stores: stores.door, client, sources, logger }, cleanups);
+  const withdrawals = await openWithdrawals(
+    { ...common, stores, tombstones, follower, sources, ...(pauses ? { pauses } : {}) },
+    cleanups,
+  );
 
   const bound = { port: 0, url: '' };
   const lastEventId = () => (follower.checkpoint() ? `${follower.size()}` : null);
@@ -202,12 +216,13 @@ async function serve(
     checkpoint: cosigning.note,
   });
   const routes = createMirrorRoutes({
-    ...{ keys, membership, list, trust, follower, cosigning, logAnswers, blobs: server, packages, metrics, now },
+    ...{ keys, membership, list, trust, follower, withdrawals, cosigning, metrics, now },
+    ...{ logAnswers, blobs: server, packages },
     url: () => bound.url,
     failure: stores.failure,
   });
   const { door } = config;
-  const atDoor = { ...common, config, follower, tarballs: stores.blobs, blobs: server, routes };
+  const atDoor = { ...common, config, follower, tarballs: stores.blobs, tombstones, blobs: server, routes };
   const handler = gossip.handler(
     door && packages ? openMirrorDoor({ ...atDoor, door, packages, port: () => bound.port }) : routes,
   );
@@ -227,12 +242,14 @@ async function serve(
   follower.start();
   if (packages && config.replicate && config.replicate.length > 0) {
     const { diskBudgetBytes: bytesMax = null, replicate: patterns } = config;
-    const parts = { ...common, packages, fetcher, follower, tarballs: stores.blobs, patterns, sources, bytesMax };
+    const tarballs = { tarballs: stores.blobs, tombstones, fetcher, sources, bytesMax };
+    const parts = { ...common, ...tarballs, packages, follower, patterns };
     const pausesMs = deps.replicationPausesMs ?? REPLICATION_PAUSES_MS;
     const replication = startReplication({ ...parts, stored: () => tally.stored().bytes, pausesMs });
     cleanups.push(replication.close);
   }
-  return { ...bound, hostId: keys.hostId, state: () => membership.state(), follower };
+  const { cosigner, witnessKey: witness } = cosigning;
+  return { ...bound, hostId: keys.hostId, cosigner, witness, state: () => membership.state(), follower };
 }
 
 function applicationOf({ private: isPrivate = false, operator = null }: MirrorConfig) {

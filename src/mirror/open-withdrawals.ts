@@ -1,0 +1,28 @@
+/** Opens what carries out withdrawals: what they mean, from whom that is learned, and which of it is kept all the same. */
+import type { HttpClient } from '../io/http-client.ts';
+import type { MirrorStores } from '../io/stores.ts';
+import { createContentFetcher } from './fetch-content.ts';
+import { createPinnedHere } from './pinned-here.ts';
+import { startWithdrawals, type Withdrawals, type WithdrawalsDeps } from './withdrawals.ts';
+import { createWithdrawnContent } from './withdrawn-content.ts';
+
+type OpenDeps = Omit<WithdrawalsDeps, 'index' | 'blobs' | 'content' | 'pinnedHere'> & {
+  readonly stores: MirrorStores;
+  readonly client: HttpClient;
+  /** Base URLs, in the order in which to ask them. */
+  readonly sources: readonly string[];
+};
+
+/** @param cleanups gets what waits until it has stopped, after the signal has aborted */
+export async function openWithdrawals(parts: OpenDeps, cleanups: (() => Promise<void>)[]): Promise<Withdrawals> {
+  const { stores, client, sources, signal } = parts;
+  const { index, blobs, door } = stores;
+  const content = createContentFetcher({ blobs: door?.blobs ?? null, client, sources, signal });
+  const withdrawals = await startWithdrawals({
+    ...{ ...parts, index, blobs },
+    content: createWithdrawnContent({ index, content }),
+    pinnedHere: door && createPinnedHere(door, client),
+  });
+  cleanups.push(() => withdrawals.close());
+  return withdrawals;
+}
