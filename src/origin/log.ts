@@ -1,8 +1,10 @@
 /**
  * The log: the only place where something is added to the index, and where its state is signed.
  *
- * Entries are taken in batches, each of which ends in a `commit` entry and makes one checkpoint: at once when nothing
- * was published lately, else when {@link CHECKPOINT_INTERVAL_MS} have passed since the last one.
+ * Entries are taken in batches, each of which ends in a `commit` entry and makes one checkpoint: at once when the writer
+ * is idle, so that a client that learns one package after the other never waits for anything but the disk. What comes
+ * while a batch is being written is the next batch: at once, too, as long as there were few checkpoints lately; under
+ * load when {@link CHECKPOINT_INTERVAL_MS} have passed since the last one.
  *
  * Order, and what a crash leaves behind:
  * 1. Blobs that an entry names are durable before it is handed over (the caller's duty). Crash: unnamed blobs.
@@ -27,6 +29,7 @@ import { appendLeaves, EMPTY_TREE, headOf, type LogTree } from '../core/log-tree
 import { leafHash } from '../core/merkle.ts';
 import { type Signer, signNote } from '../core/note.ts';
 import { type Change, nameOfKey } from '../core/tables.ts';
+import { TokenBuckets } from '../core/token-bucket.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { storedBlob } from '../io/stored-blob.ts';
@@ -77,10 +80,13 @@ export type LogDeps = {
   readonly step?: (name: BatchStep | 'log:signed') => void;
   readonly clock?: Clock;
   readonly checkpointIntervalMs?: number;
+  readonly checkpointBurst?: number;
 };
 
 /** Under load there is one checkpoint in this time. */
 export const CHECKPOINT_INTERVAL_MS = 200;
+/** Checkpoints ahead of that pace before it counts as load: a few installs of packages that nobody asked for before. */
+export const CHECKPOINT_BURST = 100;
 
 type Waiting = { entries: readonly NewEntry[]; resolve: () => void; reject: (reason: unknown) => void };
 
@@ -98,6 +104,8 @@ class OriginLog implements Log {
   readonly #deps: LogDeps;
   readonly #guard: Pick<ForkGuard, 'mustAgree'>;
   readonly #clock: Clock;
+  readonly #intervalMs: number;
+  readonly #pace: TokenBuckets;
   readonly #listeners = new Set<(published: Published) => void>();
   /** What the store's head says, as far as this object knows. */
   #tree: LogTree = EMPTY_TREE;
@@ -113,6 +121,9 @@ class OriginLog implements Log {
     this.#deps = deps;
     this.#guard = deps.guard ?? NO_GUARD;
     this.#clock = deps.clock ?? { now: () => performance.now(), sleep: (ms) => setTimeout(ms) };
+    const { checkpointIntervalMs = CHECKPOINT_INTERVAL_MS, checkpointBurst = CHECKPOINT_BURST } = deps;
+    this.#intervalMs = checkpointIntervalMs;
+    this.#pace = new TokenBuckets({ burst: checkpointBurst, perSecond: 1000 / checkpointIntervalMs });
   }
 
   async open(): Promise<void> {
@@ -148,28 +159,38 @@ class OriginLog implements Log {
   }
 
   async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      await this.#turn();
-      await this.#take(this.#waiting.splice(0));
+    // What is appended in the same turn of the event loop belongs together.
+    await null;
+    this.#isWithinPace();
+    for (let isLoad = false; this.#waiting.length > 0; ) {
+      if (isLoad && !this.#isWithinPace()) await this.#untilDue();
+      isLoad = await this.#take(this.#waiting.splice(0));
     }
     this.#running = null;
   }
 
-  async #turn(): Promise<void> {
-    const { checkpointIntervalMs = CHECKPOINT_INTERVAL_MS } = this.#deps;
-    const waitMs = this.#publishedAtMs + checkpointIntervalMs - this.#clock.now();
+  #isWithinPace(): boolean {
+    return this.#pace.take('checkpoints', this.#clock.now());
+  }
+
+  async #untilDue(): Promise<void> {
+    const waitMs = this.#publishedAtMs + this.#intervalMs - this.#clock.now();
     if (waitMs > 0) await this.#clock.sleep(waitMs);
   }
 
-  async #take(batch: readonly Waiting[]): Promise<void> {
+  /** @returns whether more came meanwhile, and not only once somebody was told that this is done */
+  async #take(batch: readonly Waiting[]): Promise<boolean> {
     try {
       if (!this.#settled) await this.#settle();
       await this.#write(batch.flatMap((one) => one.entries));
+      const isMoreWaiting = this.#waiting.length > 0;
       for (const one of batch) one.resolve();
+      return isMoreWaiting;
     } catch (error) {
       this.#settled = false;
       for (const one of batch) one.reject(error);
       await this.#settle().catch(() => undefined);
+      return false;
     }
   }
 

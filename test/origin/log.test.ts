@@ -99,28 +99,51 @@ function heldClock() {
   return { clock, sleeps, untilAsleep, pass };
 }
 
-test('an idle log appends at once; under load what comes waits and makes one checkpoint together', async () => {
-  const { clock, sleeps, untilAsleep, pass } = heldClock();
+/** A log whose checkpoints' sizes are noted, on a clock that is held. */
+async function pacedLog(checkpointBurst: number) {
+  const held = heldClock();
   const metadata = new MemoryMetadataStore();
-  const log = await openTestLog(metadata, { clock, checkpointIntervalMs: 200 });
+  const log = await openTestLog(metadata, { clock: held.clock, checkpointIntervalMs: 200, checkpointBurst });
   const sizes: number[] = [];
   log.subscribe(({ checkpoint }) => sizes.push(checkpoint.size));
-  pass(200);
-  await log.append([numbered(0)]);
-  assert.deepEqual([sizes, sleeps.length], [[3], 0]);
+  return { ...held, log, metadata, sizes };
+}
 
+test('an idle log appends at once, however often; what comes in the same moment makes one checkpoint', async () => {
+  const { log, sizes, sleeps } = await pacedLog(1);
+  for (let at = 0; at < 5; at++) await log.append([numbered(at)]);
+  await Promise.all([log.append([numbered(5)]), log.append([numbered(6)])]);
+  assert.deepEqual([sizes, sleeps.length], [[3, 5, 7, 9, 11, 14], 0]);
+});
+
+test('under load what comes while a batch is written waits, and makes one checkpoint together', async () => {
+  const { log, metadata, sizes, sleeps, untilAsleep, pass } = await pacedLog(1);
+  const first = log.append([numbered(0)]);
+  await null;
+  await null;
+  const waiting = Array.from({ length: 5 }, (_, at) => log.append([numbered(at + 1)]));
   pass(50);
-  const waiting = Array.from({ length: 10 }, (_, at) => log.append([numbered(at + 1)]));
+  await first;
   await untilAsleep();
+  waiting.push(...Array.from({ length: 5 }, (_, at) => log.append([numbered(at + 6)])));
   assert.deepEqual(
     sleeps.map(({ ms }) => ms),
-    [150],
+    [200],
   );
   assert.deepEqual(sizes, [3]);
   sleeps.shift()?.wake();
   await Promise.all(waiting);
   assert.deepEqual(sizes, [3, 14]);
   assert.deepEqual((await journalKinds(metadata)).length, 11);
+});
+
+test('while there were few checkpoints lately, the next batch does not wait either', async () => {
+  const { log, sizes, sleeps } = await pacedLog(2);
+  const first = log.append([numbered(0)]);
+  await null;
+  await null;
+  await Promise.all([first, log.append([numbered(1)])]);
+  assert.deepEqual([sizes, sleeps.length], [[3, 5], 0]);
 });
 
 test('what is appended while a batch is being written goes into the next one', async () => {
