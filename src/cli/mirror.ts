@@ -17,5 +17,6 @@ export async function runMirror(config: MirrorConfig): Promise<{ close(): Promis
   printReady('mirror', mirror.url);
   if (config.door === null) process.stdout.write(`host id  ${mirror.hostId}\n`);
   else process.stdout.write(`${doorLines(config.door, config.origin)}\n`);
+  process.stdout.write(`cosigner  ${mirror.cosigner}\nwitness   ${mirror.witness}\n`);
   return mirror;
 }

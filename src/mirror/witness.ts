@@ -8,7 +8,7 @@ import { utf8 } from '../core/bytes.ts';
 import { type LogKeys, withoutCosignatures } from '../core/cosigned.ts';
 import { ConflictError, NotFoundError } from '../core/errors.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
-import { CHECKPOINT_BYTES_MAX } from '../core/limits.ts';
+import { ADD_CHECKPOINT_BYTES_MAX } from '../core/limits.ts';
 import { type Cosigner, logHash } from '../io/cosigner.ts';
 import { type Answer, type Incoming, problemAnswer } from '../io/http-server.ts';
 
@@ -25,7 +25,7 @@ export function createWitness(deps: WitnessDeps): Witness {
   return async (request, path) => {
     const [first = '', second] = path;
     if (path.length === 1 && first === 'add-checkpoint') {
-      if (request.method === 'POST') return addAnswer(deps, await request.body(CHECKPOINT_BYTES_MAX));
+      if (request.method === 'POST') return addAnswer(deps, await request.body(ADD_CHECKPOINT_BYTES_MAX));
       return problemAnswer(405, 'method-not-allowed', 'use POST here', { allow: 'POST' });
     }
     if (path.length === 2 && second === 'checkpoint') return latestAnswer(deps, request, first);
