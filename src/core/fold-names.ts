@@ -8,8 +8,11 @@ import { type Entry, parseEntry } from './entry.ts';
 import { type FoldReader, foldEntry } from './fold.ts';
 import { type Change, change, type TableName, type Tables, versionKey, versionPrefix } from './tables.ts';
 
-/** What this fold may look at. */
-export type NamesReader = Pick<FoldReader, 'get' | 'scan' | 'pause'>;
+/**
+ * What this fold may look at. `count`, where it is there, says how many rows a table has: one that is empty is then not
+ * searched for every entry.
+ */
+export type NamesReader = Pick<FoldReader, 'get' | 'scan' | 'pause'> & { count?(table: TableName): Promise<number> };
 
 /** What is remembered of withdrawals of the same, so that a row does not grow for ever. */
 const HEADS_MAX = 16;
@@ -93,6 +96,7 @@ function newest(hashes: readonly (string | null | undefined)[], max: number): st
 class Pending implements NamesReader {
   readonly #reader: NamesReader;
   readonly #tables = new Map<TableName, Map<string, Change>>();
+  readonly #counts = new Map<TableName, number>();
 
   constructor(reader: NamesReader) {
     this.#reader = reader;
@@ -104,13 +108,21 @@ class Pending implements NamesReader {
   }
 
   async scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]> {
-    const rows = new Map((await this.#reader.scan(table, prefix)).map(({ key, row }) => [key, row]));
+    const stored = (await this.#isEmpty(table)) ? [] : await this.#reader.scan(table, prefix);
+    const rows = new Map(stored.map(({ key, row }) => [key, row]));
     for (const [key, { row }] of this.#tables.get(table) ?? []) {
       if (!key.startsWith(prefix)) continue;
       if (row === null) rows.delete(key);
       else rows.set(key, row as Tables[T]);
     }
     return [...rows].map(([key, row]) => ({ key, row }));
+  }
+
+  /** Nothing is written before the run is over, so once is enough to ask. */
+  async #isEmpty(table: TableName): Promise<boolean> {
+    const known = this.#counts.get(table) ?? (await this.#reader.count?.(table)) ?? Number.NaN;
+    this.#counts.set(table, known);
+    return known === 0;
   }
 
   add(changes: readonly Change[]): void {

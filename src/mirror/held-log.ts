@@ -131,6 +131,7 @@ async function fold(metadata: MetadataStore, entries: readonly Uint8Array[], fro
   const reader: NamesReader = {
     get: (table, key) => metadata.get(table, key),
     scan: (table, prefix) => metadata.scan(table, prefix),
+    count: (table) => metadata.count(table),
     pause: async () => {
       if (turn.isSpent()) await turn.give();
     },

@@ -8,13 +8,15 @@
 import { openCheckpoint } from '../core/checkpoint.ts';
 import type { Entry } from '../core/entry.ts';
 import {
-  FederationError,
+  MalformedError,
+  ProofError,
   RollbackError,
   SignatureError,
   SplitViewError,
   UnreadableEntryError,
   UnwitnessedError,
   UpstreamError,
+  WrongTileError,
 } from '../core/errors.ts';
 import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
 import { checkLogKey } from '../core/log-key.ts';
@@ -36,6 +38,7 @@ export type SourceState =
   | 'older'
   | 'away'
   | 'wrong'
+  | 'failed'
   | 'split-view'
   | 'unreadable'
   | 'unwitnessed';
@@ -361,17 +364,22 @@ const SAID: Readonly<Record<SourceState, string>> = {
   older: 'this source of the log is behind; ours is kept',
   away: 'this source of the log can’t be reached',
   wrong: 'this source of the log gave something wrong; another one is tried',
+  failed: 'what this source of the log gave could not be taken in here',
   'split-view': 'this source shows another history of the log; ours is kept',
   unreadable: 'the log has an entry that can’t be followed',
   unwitnessed: 'this source shows a checkpoint that the policy holds back; ours is kept',
 };
+
+/** What a source is to blame for; anything else is trouble of our own, such as a full disk. */
+const WRONG = [WrongTileError, ProofError, SignatureError, MalformedError];
 
 function stateAfter(error: unknown): SourceState {
   if (error instanceof SplitViewError) return 'split-view';
   if (error instanceof RollbackError) return 'older';
   if (error instanceof UnreadableEntryError) return 'unreadable';
   if (error instanceof UnwitnessedError) return 'unwitnessed';
-  return error instanceof UpstreamError || !(error instanceof FederationError) ? 'away' : 'wrong';
+  if (error instanceof UpstreamError) return 'away';
+  return WRONG.some((kind) => error instanceof kind) ? 'wrong' : 'failed';
 }
 
 function isSameTree(a: HeldCheckpoint, b: HeldCheckpoint): boolean {
