@@ -135,12 +135,20 @@ function reasonForOrigin(input: TarballInput): OriginReason | null {
   if (input.door.rule === 'self') return 'self-door';
   if (input.redirectNever.includes(input.client.id)) return 'redirect-never';
   if (input.pinned.algorithm !== 'sha512') return 'sha1-only';
-  if (!willVerify(input) && !input.redirectUnverified.includes(input.client.id)) return 'unverified';
+  if (
+    !willVerify(input.client, input.pacoteIntegrity, input.pinned) &&
+    !input.redirectUnverified.includes(input.client.id)
+  )
+    return 'unverified';
   if (!input.held) return 'not-held';
   return input.repeatInBudget ? 'repeat' : null;
 }
 
-function willVerify({ client, pacoteIntegrity, pinned }: TarballInput): boolean {
+/**
+ * Whether the request shows that the client will check what it gets against the pinned hash.
+ * @param pacoteIntegrity value of the request's `pacote-integrity` header
+ */
+export function willVerify(client: Client, pacoteIntegrity: string | null, pinned: PinnedHash): boolean {
   if (client.verifies === 'always') return true;
   if (client.verifies !== 'with pacote-integrity' || pacoteIntegrity === null || pinned.algorithm !== 'sha512')
     return false;

@@ -9,15 +9,18 @@ import { NotFoundError } from '../core/errors.ts';
 import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
 import { type PinnedHash, parsePinned } from '../core/integrity.ts';
 import { versionFromFile } from '../core/npm-path.ts';
-import { type Decision, decideTarball, redirectLocation, type TarballInput } from '../core/redirect.ts';
+import { type Decision, decideTarball, redirectLocation, type TarballInput, willVerify } from '../core/redirect.ts';
 import type { RepeatWindow } from '../core/repeats.ts';
 import type { HostView, SelectHost } from '../core/selection.ts';
 import { staleHeaders } from '../door/answers.ts';
+import type { ByteRange } from '../io/blob-store.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
 import type { Metrics } from '../io/metrics.ts';
+import { endingAs } from '../io/unfinished-body.ts';
 import type { Hosts } from './hosts.ts';
 import type { Learner } from './learner.ts';
 import type { PackageIndex } from './package-index.ts';
+import type { Streaming } from './stream-in.ts';
 import type { TarballRef, Tarballs } from './tarballs.ts';
 
 export type TarballAnswers = {
@@ -54,6 +57,7 @@ export function createTarballAnswers(deps: {
     'reason',
     'client',
   ]);
+  const unfinished = deps.metrics.counter('unfinished_bodies_total', 'Bodies that could not be finished', ['end']);
 
   async function resolve(name: string, file: string, network: string): Promise<{ ref: TarballRef; stale: boolean }> {
     const version = (await index.get(name)).files.get(file) ?? versionFromFile(name, file);
@@ -107,12 +111,16 @@ export function createTarballAnswers(deps: {
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
-  async function serve(incoming: Incoming, ref: TarballRef, stale: boolean): Promise<Answer> {
-    const sha512 = await tarballs.fetch(ref);
-    const size = await tarballs.size(sha512);
+  async function serve(incoming: Incoming, client: Client, ref: TarballRef, stale: boolean): Promise<Answer> {
+    const verifies = willVerify(client, headerText(incoming.headers['pacote-integrity']), ref.pinned);
+    const streaming = verifies && incoming.method === 'GET' ? await tarballs.begin(ref) : null;
+    const sha512 = streaming ? ref.pinned.hex : await tarballs.fetch(ref);
+    const size = streaming?.size ?? (await tarballs.size(sha512));
     if (size === null) throw new Error(`the tarball of ${ref.name}@${ref.version} left the store while it was served`);
     const plan = planRead(incoming.method, incoming.headers, { etag: `"sha512-${sha512}"`, size, allowRange: true });
-    const opened = plan.body ? await tarballs.open(sha512, plan.range ?? undefined) : null;
+    const range = plan.range ?? { start: 0, end: size };
+    const read = async () =>
+      streaming ? readAlong(client, streaming, range) : ((await tarballs.open(sha512, range))?.body ?? null);
     const headers = {
       'content-type': 'application/octet-stream',
       'cache-control': CACHE.byName,
@@ -120,7 +128,14 @@ export function createTarballAnswers(deps: {
       ...staleHeaders(stale),
       ...plan.headers,
     };
-    return { status: plan.status, headers, body: opened?.body ?? null };
+    return { status: plan.status, headers, body: plan.body ? await read() : null };
+  }
+
+  /** What is coming in, ended as the client recovers if the rest of it does not come. */
+  function readAlong(client: Client, { read }: Streaming, range: ByteRange): AsyncIterable<Uint8Array> {
+    return endingAs(client.onBadBody, read(range), range.end - range.start, () =>
+      unfinished.inc({ end: client.onBadBody }),
+    );
   }
 
   return {
@@ -135,7 +150,7 @@ export function createTarballAnswers(deps: {
         return redirect(incoming, client, decision.host, ref.pinned.hex, mark);
       }
       served.inc({ by: 'origin', reason: decision.by === 'origin' ? decision.reason : 'no-host', client: client.id });
-      return serve(incoming, ref, stale);
+      return serve(incoming, client, ref, stale);
     },
 
     async explain(incoming, name, file, door) {

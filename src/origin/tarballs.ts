@@ -1,6 +1,6 @@
 /**
  * Tarballs at the origin: fetched from the upstream when first asked for, one flight per hash, verified whole before a
- * byte of them is served, measured once.
+ * byte of them is served (but see `begin`), measured once.
  *
  * Order: the tarball is durable in the store, then its chunk list, then the `measured` entry (the commit point). A crash
  * before it leaves a tarball that is measured when it is fetched or asked for again.
@@ -16,11 +16,12 @@ import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { Measured } from '../core/measured.ts';
 import { type MeasuredRow, pinPrefix, versionKey } from '../core/tables.ts';
 import type { ReadableBlob } from '../io/blob-answer.ts';
-import type { BlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
+import type { BlobStore, CacheBlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
-import type { Upstream } from '../io/upstream.ts';
+import type { Upstream, UpstreamTarball } from '../io/upstream.ts';
 import type { Incidents } from './incidents.ts';
 import type { Log } from './log.ts';
+import { STREAM_BYTES_MIN, type Streaming, streamIn } from './stream-in.ts';
 
 /** A tarball of the index: what pins it, and one version that has it. */
 export type TarballRef = { readonly pinned: PinnedHash; readonly name: string; readonly version: string };
@@ -48,6 +49,11 @@ export type Tarballs = {
    * @throws IntegrityError, UpstreamError, UpstreamTimeoutError, TooLargeError, StorageFullError
    */
   fetch(ref: TarballRef): Promise<string>;
+  /**
+   * The same for a client that verifies the tarball itself: a large one that is on its way, or null once it is stored.
+   * @throws as `fetch`
+   */
+  begin(ref: TarballRef): Promise<Streaming | null>;
   /** A stored tarball, or a range of it. */
   open(sha512: string, range?: { start: number; end: number }): Promise<OpenBlob | null>;
   size(sha512: string): Promise<number | null>;
@@ -61,13 +67,14 @@ export type Tarballs = {
 const RECENT_MAX = 64;
 const RECENT_BYTES_MAX = 256 * 1024;
 const MEASURED_MAX = 100_000;
+const FAILED_MAX = 10_000;
 /** Versions with the same bytes that are looked at. */
 const SHARED_MAX = 1_000;
 
 export function createTarballs(deps: {
   metadata: MetadataStore;
   blobs: BlobStore;
-  store: BlobStore;
+  store: CacheBlobStore;
   log: Log;
   upstream: Upstream;
   incidents: Incidents;
@@ -78,6 +85,10 @@ export function createTarballs(deps: {
 }): Tarballs {
   const { metadata, blobs, store, log, upstream, incidents } = deps;
   const flights = new Map<string, Promise<string>>();
+  // By the same key, what of a flight can be read along; null if it turns out that nothing can.
+  const streams = new Map<string, PromiseWithResolvers<Streaming | null>>();
+  // Pins whose last download failed: a body that breaks off says nothing, so whoever asks again is told the reason in words.
+  const failed = new Set<string>();
   const measuring = new Map<string, Promise<void>>();
   const recent = new Map<string, RecentTarball>();
   // Pins for which the upstream sends wrong bytes again and again: else each client would cause the download anew.
@@ -98,24 +109,55 @@ export function createTarballs(deps: {
     const { pinned } = ref;
     refuseHeld(ref);
     const url = await urlOf(ref);
-    const expected = { algorithm: pinned.algorithm, hex: pinned.hex };
-    const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
     try {
       const answer = await upstream.tarball(url);
       if (!answer)
         throw new UpstreamError({ what: `${ref.name}@${ref.version}`, reason: 'the upstream has no such tarball' });
-      const stored = await store.putStream(expected, answer.body, limits);
+      const stored = await receive(pinned, answer);
       holds.succeeded(formatPinned(pinned));
+      failed.delete(formatPinned(pinned));
       deps.step?.('tarball:stored');
       await measure(pinned, stored);
       return stored.sha512;
     } catch (error) {
+      noteFailed(pinned);
       if (error instanceof IntegrityError) {
         holds.failed(formatPinned(pinned), deps.now());
         await reportWrongBytes(ref, error);
       }
       throw error;
     }
+  }
+
+  function noteFailed(pinned: PinnedHash): void {
+    failed.add(formatPinned(pinned));
+    if (failed.size > FAILED_MAX) failed.clear();
+  }
+
+  function receive(pinned: PinnedHash, { size, body }: UpstreamTarball): Promise<StreamedBlob> {
+    const { algorithm, hex } = pinned;
+    const key = formatPinned(pinned);
+    const begun = streams.get(key);
+    if (algorithm !== 'sha512' || size === null || size < STREAM_BYTES_MIN || failed.has(key)) {
+      begun?.resolve(null);
+      return store.putStream({ algorithm, hex }, body, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' });
+    }
+    return streamIn(store, { algorithm, hex }, { size, body }, (streaming) => begun?.resolve(streaming));
+  }
+
+  /** One flight per pin, and what can be read along of it as long as it lasts. */
+  function fly(ref: TarballRef): Promise<string> {
+    const key = formatPinned(ref.pinned);
+    return oneFlight(flights, key, async () => {
+      const begun = Promise.withResolvers<Streaming | null>();
+      streams.set(key, begun);
+      try {
+        return await download(ref);
+      } finally {
+        begun.resolve(null);
+        streams.delete(key);
+      }
+    });
   }
 
   /** @throws UpstreamError */
@@ -219,9 +261,8 @@ export function createTarballs(deps: {
   async function fetch(ref: TarballRef): Promise<string> {
     const known = await sha512Of(ref.pinned);
     const stored = known !== null && (await isStored(known));
-    const key = formatPinned(ref.pinned);
-    const sha512 = stored ? known : await oneFlight(flights, key, () => download(ref));
-    if (stored && !measured.has(key)) await measureStored(ref.pinned, known);
+    const sha512 = stored ? known : await fly(ref);
+    if (stored && !measured.has(formatPinned(ref.pinned))) await measureStored(ref.pinned, known);
     await remember(sha512, ref);
     return sha512;
   }
@@ -249,6 +290,16 @@ export function createTarballs(deps: {
       return flights.has(formatPinned(pinned)) || isStored(await sha512Of(pinned));
     },
     fetch,
+    async begin(ref) {
+      if (await isStored(await sha512Of(ref.pinned))) return null;
+      const landing = fly(ref).then((sha512) => remember(sha512, ref));
+      // Whoever reads along is told by the body.
+      landing.catch(() => undefined);
+      const streaming = await streams.get(formatPinned(ref.pinned))?.promise;
+      if (streaming) return streaming;
+      await landing;
+      return null;
+    },
     open: (sha512, range) => store.open({ algorithm: 'sha512', hex: sha512 }, range),
     size: (sha512) => store.size({ algorithm: 'sha512', hex: sha512 }),
     async recent() {
