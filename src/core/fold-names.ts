@@ -49,12 +49,15 @@ function foldOne(entry: Entry, index: number, reader: NamesReader): Promise<Chan
   }
 }
 
-/** The new head takes in what was told ahead of it. Withdrawn versions stay on record: it may lack them. */
+/**
+ * The new head may take in what was told ahead of it, which a fold without blobs can't see: it is remembered that it was
+ * told, in case it is withdrawn. Withdrawn versions stay on record: the head may lack them.
+ */
 async function foldLearned({ name, head, index }: Placed<'learned'>, reader: NamesReader): Promise<Change[]> {
   const ahead = await reader.scan('ahead', versionPrefix(name));
   return [
     change('name', name, { head, index, withdrawn: null }),
-    ...ahead.map(({ key }) => change('ahead', key, null)),
+    ...ahead.flatMap(({ key, row: { entry } }) => [change('ahead', key, null), change('told', key, { entry })]),
   ];
 }
 
@@ -74,17 +77,19 @@ async function foldWithdraw(entry: Placed<'withdraw'>, reader: NamesReader): Pro
   const [known, before] = [await reader.get('name', name), await reader.get('withdrawn', key)];
   const withdrawal = { reason, at, deadline };
   const heads = newest([known?.head, ...(before?.heads ?? [])], HEADS_MAX);
-  const entries = newest([...(await toldAhead(entry, reader)), ...(before?.entries ?? [])], ENTRIES_MAX);
+  const alone = await toldAlone(entry, reader);
+  const entries = newest([...alone.map(({ row }) => row.entry), ...(before?.entries ?? [])], ENTRIES_MAX);
   const row = change('withdrawn', key, { ...withdrawal, heads, entries, index });
-  if (version !== '*') return [row];
-  return [row, change('name', name, { head: null, index, withdrawn: withdrawal })];
+  const changes = [row, ...alone.flatMap((one) => [change('ahead', one.key, null), change('told', one.key, null)])];
+  if (version !== '*') return changes;
+  return [...changes, change('name', name, { head: null, index, withdrawn: withdrawal })];
 }
 
-/** Version entries of what is withdrawn that no head has taken in yet. */
-async function toldAhead({ name, version }: Placed<'withdraw'>, reader: NamesReader): Promise<string[]> {
-  const all = await reader.scan('ahead', versionPrefix(name));
-  const theirs = version === '*' ? all : all.filter(({ key }) => key === versionKey(name, version));
-  return theirs.map(({ row }) => row.entry);
+/** What was told of the withdrawn by version entries of their own. */
+async function toldAlone({ name, version }: Placed<'withdraw'>, reader: NamesReader) {
+  const prefix = versionPrefix(name);
+  const all = [...(await reader.scan('ahead', prefix)), ...(await reader.scan('told', prefix))];
+  return version === '*' ? all : all.filter(({ key }) => key === versionKey(name, version));
 }
 
 function newest(hashes: readonly (string | null | undefined)[], max: number): string[] {

@@ -9,7 +9,7 @@
 /** Separates the parts of a compound key; it occurs in no name, version or hash. */
 export const KEY_SEPARATOR = '\u0000';
 
-/** Key of a row in `version`, `withdrawn`, `ahead` and `tarball-url`. */
+/** Key of a row in `version`, `withdrawn`, `ahead`, `told` and `tarball-url`. */
 export const versionKey = (name: string, version: string): string => `${name}${KEY_SEPARATOR}${version}`;
 
 /** Prefix that `scan` takes to read all versions of a package. */
@@ -118,7 +118,7 @@ export type NameRow = {
 export type WithdrawnRow = Withdrawal & {
   /** SHA-256 of the heads before them. */
   readonly heads: readonly string[];
-  /** SHA-256 of version entries that were told ahead of a head. */
+  /** SHA-256 of version entries that were told alone. */
   readonly entries: readonly string[];
   readonly index: number;
 };
@@ -128,6 +128,12 @@ export type AheadRow = {
   /** SHA-256 of the version entry. */
   readonly entry: string;
   readonly index: number;
+};
+
+/** At a mirror, by name and version: a version that the log once told alone. A head came since, which may lack it. */
+export type ToldRow = {
+  /** SHA-256 of the version entry. */
+  readonly entry: string;
 };
 
 /** By name: when the upstream was last asked (unix ms) and what is needed to ask it conditionally. */
@@ -209,6 +215,7 @@ export type Tables = {
   name: NameRow;
   withdrawn: WithdrawnRow;
   ahead: AheadRow;
+  told: ToldRow;
   upstream: UpstreamRow;
   'tarball-url': TarballUrlRow;
   incident: IncidentRow;
@@ -235,6 +242,7 @@ export const DERIVED_TABLES = [
   'name',
   'withdrawn',
   'ahead',
+  'told',
 ] as const satisfies readonly TableName[];
 
 /** One row to write, or to delete where `row` is null. */
