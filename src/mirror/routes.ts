@@ -2,7 +2,7 @@
 import { BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
-import { checkMarkAsHost, MARK_LIFE_MS } from '../core/mark.ts';
+import { checkMarkAsHost } from '../core/mark.ts';
 import { formatIdentity, isNonce, parseHostKey } from '../core/membership.ts';
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
 import { isLogPath, type LogAnswers } from '../door/log-answers.ts';
@@ -122,7 +122,7 @@ function fetchRightOf(
   const mark = new URLSearchParams(query).get('for');
   if (mark !== null && id.algorithm === 'sha512') {
     const known = checkMarkAsHost(mark, id.hex, deps.keys.hostId, facts.markKey, deps.now());
-    if (known) return { by: 'mark', mark, doorId: known.doorId, made: known.expires - MARK_LIFE_MS };
+    if (known) return { by: 'mark', mark, doorId: known.doorId };
   }
   const signature = readSignature(request.headers);
   if (!signature) return null;

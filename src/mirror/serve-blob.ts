@@ -31,18 +31,10 @@ const ALWAYS_WHOLE_BYTES_MAX = 64 * 1024;
 /** Larger ones, while all that are being sent like that are no more than this. */
 const LENT_BYTES_MAX = 64 * 1024 * 1024;
 
-/** A mark that was made so long after a withdrawal was held here was made by an origin that knew of it, ms. */
-const KNOWN_AFTER_MS = 10_000;
 /** On whose word a blob that is not held is fetched. */
 export type FetchRight =
   /** A client that the origin sent: it can be sent back. */
-  | {
-      readonly by: 'mark';
-      readonly mark: string;
-      readonly doorId: string;
-      /** When the origin made it, unix ms of its clock. */
-      readonly made: number;
-    }
+  | { readonly by: 'mark'; readonly mark: string; readonly doorId: string }
   /** Another host: it asks the origin itself if we fail, and our peers are not asked, so that no two ask in a circle. */
   | { readonly by: 'host' }
   /** A client at this mirror's own door, who has nowhere else to go, for what the log lists. */
@@ -70,7 +62,7 @@ export type BlobServer = {
 export function createBlobServer(deps: {
   readonly blobs: BlobStore;
   readonly fetcher: BlobFetcher;
-  readonly tombstones: Pick<Tombstones, 'get' | 'lift'>;
+  readonly tombstones: Pick<Tombstones, 'get' | 'isSettled' | 'lift'>;
   /** For what can't be stored. */
   readonly passing: {
     readonly whole: (id: BlobId, sources: readonly string[]) => Promise<Passing | null>;
@@ -196,8 +188,8 @@ export function createBlobServer(deps: {
   }
 
   /**
-   * Whether another version has the same bytes, and they are to be had after all, only the origin can say: it made the
-   * mark when it knew of the withdrawal, and gives them itself. The client hears all else at its door.
+   * The origin sent the client here, so another version may have the same bytes; that is so if the origin itself gives
+   * them. Anything else the client hears at its door.
    */
   async function answerWithdrawn(
     request: Asked,
@@ -205,11 +197,12 @@ export function createBlobServer(deps: {
     right: FetchRight,
     tombstone: TombstoneRow,
   ): Promise<Answer> {
-    const { name, version, reason, since } = tombstone;
+    const { name, version, reason } = tombstone;
     if (right?.by !== 'mark') throw new WithdrawnError({ subject: `${name}@${version}`, reason });
-    const vouched =
-      right.made > since + KNOWN_AFTER_MS && (await answerFetched(request, id, right, [origin], tombstone));
-    return vouched || bounce(id, right);
+    const given = tombstones.isSettled(tombstone)
+      ? await answerFetched(request, id, right, [origin], tombstone)
+      : await answerPassing(request, id, [origin]);
+    return given ?? bounce(id, right);
   }
 
   return {

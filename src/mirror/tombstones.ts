@@ -25,6 +25,8 @@ export type Tombstones = {
    * @param listing of a version that has these bytes
    */
   lift(sha512: string, listing: Listing): Promise<void>;
+  /** Whether it is old enough for the origin to know of it: what the origin gives is then worth more than the tombstone. */
+  isSettled(tombstone: TombstoneRow): boolean;
   /**
    * A tarball was just stored: one that was withdrawn while it was on its way is removed.
    * @param despite the tombstone in spite of which the origin itself gave it, so that another version must have the same
@@ -40,15 +42,19 @@ export type TombstoneStep = 'tombstones:written' | 'tombstones:removed';
 const BURYING = 'burying';
 /** In one transaction, and in that list. */
 const BURIED_MAX = 1_000;
+/** For so long after a withdrawal the origin's tables may be behind its log, so that it gives what is gone there as well. */
+const UNSETTLED_MS = 10_000;
 
 /** Opens the tombstones, and finishes what a crash interrupted. */
 export async function openTombstones(deps: {
   readonly index: Pick<MetadataStore, 'get' | 'write'>;
   readonly blobs: Pick<CacheBlobStore, 'has' | 'delete'>;
   readonly metrics: Metrics;
+  /** Unix ms. */
+  readonly now: () => number;
   readonly step?: (name: TombstoneStep) => void;
 }): Promise<Tombstones> {
-  const { index, blobs, metrics, step = () => undefined } = deps;
+  const { index, blobs, metrics, now, step = () => undefined } = deps;
   const turns = new Serial();
   const removed = metrics.counter('withdrawn_blobs_removed_total', 'Tarballs removed because they were withdrawn');
   const get = (sha512: string) => index.get('tombstone', sha512);
@@ -86,7 +92,7 @@ export async function openTombstones(deps: {
     if ((await get(sha512)) && !(await isWithdrawn(index, listing))) await takeDown(sha512);
   }
 
-  /** Another tombstone than the one that the origin knew of came meanwhile, so its word no longer counts. */
+  /** The origin's word counts for the tombstone that it knew of, not for one that came meanwhile. */
   async function storedNow(sha512: string, despite: TombstoneRow | null): Promise<void> {
     const standing = await get(sha512);
     if (!standing) return;
@@ -96,6 +102,7 @@ export async function openTombstones(deps: {
 
   return {
     get,
+    isSettled: ({ since }) => now() - since > UNSETTLED_MS,
     async bury(rows) {
       const all = [...rows];
       let count = 0;

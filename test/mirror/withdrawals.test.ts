@@ -1,0 +1,173 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { describe, it, type TestContext } from 'node:test';
+import type { MirrorConfig, MirrorDeps } from '../../src/mirror/service.ts';
+import { ask, follow } from '../support/ask.ts';
+import { madePackage, sriOf } from '../support/made-package.ts';
+import { reached } from '../support/reached.ts';
+import { startTestMirror, type TestMirror } from '../support/test-mirror.ts';
+import { until } from '../support/until.ts';
+import { newNetwork, pnpm } from '../support/visitor.ts';
+import { startHost, startWholeOrigin, type WholeOrigin } from '../support/whole-origin.ts';
+
+const DOOR = 'http://packages.example';
+const PAUSES = { firstMs: 5, lastMs: 20 };
+/** Longer than what is known of a package is fresh, and than the origin needs to know of a withdrawal itself. */
+const LATER_MS = 400_000;
+
+const sha512Of = (bytes: Uint8Array) => createHash('sha512').update(bytes).digest('hex');
+const blobPath = (bytes: Uint8Array) => `/-/federation/blob/sha512/${sha512Of(bytes)}`;
+const tarballPath = (name: string, version: string) => `/${name}/-/${name}-${version}.tgz`;
+
+/** What `mirror` says of a path. */
+const at = ({ url }: TestMirror, path: string) => ask(url, { target: path });
+const atDoor = ({ url }: TestMirror, path: string) =>
+  ask(url, { target: path, headers: { host: new URL(DOOR).host, 'user-agent': pnpm['user-agent'] } });
+
+/** Sends a client from the origin's door to the mirror, as if from another network each time. */
+const visit = ({ door }: WholeOrigin, name: string, version = '1.0.0') =>
+  follow(door + tarballPath(name, version), { headers: pnpm, from: newNetwork() });
+
+/** Has the origin look at a package again, and the mirror follow its log. */
+async function look(origin: WholeOrigin, name: string, ...mirrors: TestMirror[]): Promise<void> {
+  origin.pass(LATER_MS);
+  await origin.ask(`/${name}`);
+  const size = Number((await origin.ask('/-/federation/checkpoint')).body.toString().split('\n')[1]);
+  for (const mirror of mirrors) await reached(mirror.follower, size);
+}
+
+const isGone = (mirror: TestMirror, bytes: Uint8Array) =>
+  until('the tarball is withdrawn', async () => (await at(mirror, blobPath(bytes))).status === 451);
+
+/** An origin with a package of two versions, and a host that clients were sent to for both. */
+async function startWithHost(t: TestContext, config: Partial<MirrorConfig> = {}, deps: Partial<MirrorDeps> = {}) {
+  const origin = await startWholeOrigin(t);
+  const tarballs = origin.put('alpha', { '1.0.0': {}, '1.1.0': {} }) as Record<'1.0.0' | '1.1.0', Buffer>;
+  const host = await startHost(t, origin, config, { withdrawalPauses: PAUSES, ...deps });
+  for (const version of ['1.0.0', '1.1.0']) {
+    assert.equal((await origin.ask(tarballPath('alpha', version))).status, 200);
+    assert.equal((await visit(origin, 'alpha', version)).path.length, 1);
+  }
+  return { origin, host, tarballs };
+}
+
+/** Two packages with the very same tarball. */
+async function putTwins(origin: WholeOrigin): Promise<Buffer> {
+  const bytes = Buffer.from('the same bytes');
+  const dist = { integrity: sriOf(bytes), shasum: createHash('sha1').update(bytes).digest('hex') };
+  for (const name of ['original', 'copy']) {
+    const tarball = madePackage(name, { '1.0.0': {} }).packument.versions['1.0.0']?.dist.tarball ?? '';
+    const made = madePackage(name, { '0.9.0': {}, '1.0.0': { dist: { ...dist, tarball } } });
+    origin.upstream.packages.put({ ...made, tarballs: { ...made.tarballs, '1.0.0': bytes } });
+    assert.equal((await origin.ask(tarballPath(name, '1.0.0'))).status, 200);
+  }
+  return bytes;
+}
+
+async function startDoor(t: TestContext, origin: WholeOrigin, config: Partial<MirrorConfig> = {}) {
+  const deps = { now: origin.now, withdrawalPauses: PAUSES };
+  return startTestMirror(t, origin.door, { door: DOOR, freshnessMs: 60_000, ...config }, deps);
+}
+
+describe('a host, once a version is withdrawn', () => {
+  it('drops its tarball, says why, and keeps the others', async (t) => {
+    const { origin, host, tarballs } = await startWithHost(t);
+    assert.equal((await at(host, blobPath(tarballs['1.1.0']))).status, 200);
+    origin.upstream.packages.withdraw('alpha', '1.1.0');
+    await look(origin, 'alpha', host);
+    await isGone(host, tarballs['1.1.0']);
+    const [here, there] = [await at(host, blobPath(tarballs['1.1.0'])), await origin.ask(blobPath(tarballs['1.1.0']))];
+    assert.deepEqual([there.status, here.error], [451, there.error]);
+    assert.match(here.error, /^alpha@1\.1\.0 was withdrawn: /);
+    assert.equal((await at(host, blobPath(tarballs['1.0.0']))).status, 200);
+    await until('all is done', async () => (await at(host, '/-/healthz')).json<Health>().withdrawals.open === 0);
+  });
+
+  it('sends a client that comes with a mark back to the door that decides', async (t) => {
+    const { origin, host, tarballs } = await startWithHost(t);
+    const sent = await origin.ask(tarballPath('alpha', '1.1.0'), { headers: pnpm, from: newNetwork() });
+    const marked = String(sent.headers.location);
+    origin.upstream.packages.withdraw('alpha', '1.1.0');
+    await look(origin, 'alpha', host);
+    await isGone(host, tarballs['1.1.0']);
+    const [early] = [await follow(marked)];
+    assert.deepEqual([early.status, new URL(String(early.path[0])).origin], [451, origin.door]);
+    assert.match(early.error, /^alpha@1\.1\.0 was withdrawn: /);
+    assert.equal((await at(host, blobPath(tarballs['1.1.0']))).status, 451);
+  });
+
+  it('drops all tarballs of a package that is withdrawn whole', async (t) => {
+    const { origin, host, tarballs } = await startWithHost(t);
+    origin.upstream.packages.withdraw('alpha');
+    await look(origin, 'alpha', host);
+    for (const bytes of Object.values(tarballs)) await isGone(host, bytes);
+  });
+
+  it('holds it again when the upstream shows it again', async (t) => {
+    const { origin, host, tarballs } = await startWithHost(t);
+    for (const [version, gone] of [
+      ['1.1.0', tarballs['1.1.0']],
+      [undefined, tarballs['1.0.0']],
+    ] as const) {
+      origin.upstream.packages.withdraw('alpha', version);
+      await look(origin, 'alpha', host);
+      await isGone(host, gone);
+      origin.upstream.packages.restore('alpha', version);
+      await look(origin, 'alpha', host);
+      await until('it is no longer withdrawn', async () => (await at(host, blobPath(gone))).status === 404);
+    }
+  });
+});
+
+type Health = { status: string; withdrawals: { open: number; overdue: number } };
+
+describe('a tarball that two packages have', () => {
+  it('goes on being served by a host for the one that is not withdrawn', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = await putTwins(origin);
+    const host = await startHost(t, origin);
+    assert.equal((await visit(origin, 'copy')).path.length, 1);
+    origin.upstream.packages.withdraw('copy', '1.0.0');
+    await look(origin, 'copy', host);
+    await isGone(host, bytes);
+    for (const [later, status] of [
+      [0, 451],
+      [LATER_MS, 200],
+    ] as const) {
+      origin.pass(later);
+      await origin.ask('/original');
+      const got = await visit(origin, 'original');
+      assert.deepEqual([got.status, got.body.equals(bytes), got.path.length], [200, true, 1]);
+      await until('it is kept or not', async () => (await at(host, blobPath(bytes))).status === status);
+    }
+  });
+
+  it('stays at a door whose people use the other package, also when the origin is away', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = await putTwins(origin);
+    const mirror = await startDoor(t, origin);
+    for (const name of ['original', 'copy']) {
+      assert.equal((await atDoor(mirror, `/${name}`)).status, 200);
+      assert.equal((await atDoor(mirror, tarballPath(name, '1.0.0'))).status, 200);
+    }
+    origin.upstream.packages.withdraw('copy', '1.0.0');
+    await look(origin, 'copy', mirror);
+    await mirror.log.until(({ msg, name, tarballs }) => msg === 'withdrawn' && name === 'copy' && tarballs === 0);
+    await origin.close();
+    assert.equal((await atDoor(mirror, tarballPath('copy', '1.0.0'))).status, 451);
+    const other = await atDoor(mirror, tarballPath('original', '1.0.0'));
+    assert.deepEqual([other.status, other.body.equals(bytes)], [200, true]);
+  });
+
+  it('comes back to a door that learned of the other package later', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = await putTwins(origin);
+    const mirror = await startDoor(t, origin);
+    assert.equal((await atDoor(mirror, tarballPath('copy', '1.0.0'))).status, 200);
+    origin.upstream.packages.withdraw('copy', '1.0.0');
+    await look(origin, 'copy', mirror);
+    await isGone(mirror, bytes);
+    assert.equal((await atDoor(mirror, tarballPath('original', '1.0.0'))).status, 200);
+    assert.equal((await at(mirror, blobPath(bytes))).status, 200);
+  });
+});
