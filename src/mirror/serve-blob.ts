@@ -17,6 +17,7 @@ import type { Answer, Incoming } from '../io/http-server.ts';
 import { LentBytes } from '../io/lent-bytes.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
+import { ALWAYS_WHOLE_BYTES_MAX, LENT_BYTES_MAX } from '../io/send-blob.ts';
 import type { BlobFetcher } from './fetch-blob.ts';
 import type { Flight, Ready } from './flight.ts';
 import { type BadEnd, flightBody, upTo } from './flight-body.ts';
@@ -25,11 +26,6 @@ import type { Listing } from './listing.ts';
 import type { Passing } from './pass-on.ts';
 import type { Pull } from './pull-blob.ts';
 import type { Tombstones } from './tombstones.ts';
-
-/** Up to here a blob is sent in one piece out of memory whoever asks; a stream would hold as much for a slow client. */
-const ALWAYS_WHOLE_BYTES_MAX = 64 * 1024;
-/** Larger ones, while all that are being sent like that are no more than this. */
-const LENT_BYTES_MAX = 64 * 1024 * 1024;
 
 /** On whose word a blob that is not held is fetched. */
 export type FetchRight =

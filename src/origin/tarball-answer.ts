@@ -119,8 +119,8 @@ export function createTarballAnswers(deps: {
     if (size === null) throw new Error(`the tarball of ${ref.name}@${ref.version} left the store while it was served`);
     const plan = planRead(incoming.method, incoming.headers, { etag: `"sha512-${sha512}"`, size, allowRange: true });
     const range = plan.range ?? { start: 0, end: size };
-    const read = async () =>
-      streaming ? readAlong(client, streaming, range) : ((await tarballs.open(sha512, range))?.body ?? null);
+    const send = async () =>
+      streaming ? { body: readAlong(client, streaming, range) } : tarballs.send(sha512, size, range);
     const headers = {
       'content-type': 'application/octet-stream',
       'cache-control': CACHE.byName,
@@ -128,7 +128,7 @@ export function createTarballAnswers(deps: {
       ...staleHeaders(stale),
       ...plan.headers,
     };
-    return { status: plan.status, headers, body: plan.body ? await read() : null };
+    return { status: plan.status, headers, ...(plan.body ? await send() : { body: null }) };
   }
 
   /** What is coming in, ended as the client recovers if the rest of it does not come. */

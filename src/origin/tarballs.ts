@@ -16,8 +16,9 @@ import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { Measured } from '../core/measured.ts';
 import { type MeasuredRow, pinPrefix, versionKey } from '../core/tables.ts';
 import type { ReadableBlob } from '../io/blob-answer.ts';
-import type { BlobStore, CacheBlobStore, OpenBlob, StreamedBlob } from '../io/blob-store.ts';
+import type { BlobStore, ByteRange, CacheBlobStore, StreamedBlob } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
+import { BlobSender, type SentBlob } from '../io/send-blob.ts';
 import type { Upstream, UpstreamTarball } from '../io/upstream.ts';
 import type { Incidents } from './incidents.ts';
 import type { Log } from './log.ts';
@@ -54,8 +55,8 @@ export type Tarballs = {
    * @throws as `fetch`
    */
   begin(ref: TarballRef): Promise<Streaming | null>;
-  /** A stored tarball, or a range of it. */
-  open(sha512: string, range?: { start: number; end: number }): Promise<OpenBlob | null>;
+  /** A range of a stored tarball of this size, to be sent. */
+  send(sha512: string, size: number, range: ByteRange): Promise<SentBlob>;
   size(sha512: string): Promise<number | null>;
   /** A tarball that was asked for lately and is stored, with its size: for looking at hosts. */
   recent(): Promise<RecentTarball | null>;
@@ -84,6 +85,7 @@ export function createTarballs(deps: {
   step?: (name: 'tarball:stored' | 'tarball:chunks-stored' | 'tarball:measured') => void;
 }): Tarballs {
   const { metadata, blobs, store, log, upstream, incidents } = deps;
+  const sender = new BlobSender(store);
   const flights = new Map<string, Promise<string>>();
   // By the same key, what of a flight can be read along; null if it turns out that nothing can.
   const streams = new Map<string, PromiseWithResolvers<Streaming | null>>();
@@ -300,7 +302,9 @@ export function createTarballs(deps: {
       await landing;
       return null;
     },
-    open: (sha512, range) => store.open({ algorithm: 'sha512', hex: sha512 }, range),
+    async send(sha512, size, range) {
+      return (await sender.open({ algorithm: 'sha512', hex: sha512 }, size, range)) ?? goneWhileServed(sha512);
+    },
     size: (sha512) => store.size({ algorithm: 'sha512', hex: sha512 }),
     async recent() {
       while (recent.size > 0) {
