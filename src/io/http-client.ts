@@ -155,11 +155,12 @@ class Exchange {
     const { maxBytes } = this.#options;
     // The length that an answer to HEAD states is that of a body which doesn't come.
     const isHead = this.#options.method === 'HEAD';
-    if (!isHead && Number(headers['content-length'] ?? 0) > maxBytes) {
+    const refuse = (error: unknown): never => {
       answer.body.on('error', () => undefined).destroy();
-      throw tooLarge(this.#options, url.href);
-    }
-    const body = decoded(answer.body, headers['content-encoding'], isHead);
+      throw error;
+    };
+    if (!isHead && Number(headers['content-length'] ?? 0) > maxBytes) refuse(tooLarge(this.#options, url.href));
+    const body = attempt(() => decoded(answer.body, headers['content-encoding'], isHead), refuse);
     return {
       url: url.href,
       status: answer.statusCode,
@@ -256,6 +257,14 @@ function reasonOf(error: unknown): string {
 
 function isStaleConnection(error: unknown): boolean {
   return ['UND_ERR_SOCKET', 'ECONNRESET', 'EPIPE'].includes((error as NodeJS.ErrnoException).code ?? '');
+}
+
+function attempt<T>(task: () => T, failed: (error: unknown) => never): T {
+  try {
+    return task();
+  } catch (error) {
+    return failed(error);
+  }
 }
 
 function targetOf(answer: Dispatcher.ResponseData, from: URL): URL | null {

@@ -26,6 +26,7 @@ const routes: Record<string, Route> = {
   '/gzip': (_request, response) => coded(response, 'gzip', gzipSync('hello')),
   '/br': (_request, response) => coded(response, 'br', brotliCompressSync('hello')),
   '/zstd': (_request, response) => coded(response, 'zstd', zstdCompressSync('hello')),
+  '/many-codings': (_request, response) => coded(response, Array(500).fill('gzip').join(', '), gzipSync('hello')),
   '/cut-gzip': (_request, response) => coded(response, 'gzip', gzipSync('hello'.repeat(100)).subarray(0, 20)),
   '/bomb': (_request, response) => coded(response, 'gzip', gzipSync(Buffer.alloc(1_000_000))),
   '/truncated': (_request, response) => {
@@ -85,6 +86,12 @@ async function fails(promise: Promise<unknown>, kind: typeof UpstreamError, mess
     return true;
   });
 }
+
+test('more codings than anybody needs are refused before any of them costs memory', async () => {
+  const thrown = await client.request(`${base}/many-codings`, { maxBytes: 1_000 }).catch((error) => error);
+  assert.ok(thrown instanceof UpstreamError);
+  assert.match(thrown.message, /500 codings, at most 2/);
+});
 
 test('bodies arrive decoded, and say so', async () => {
   for (const path of ['/plain', '/gzip', '/br', '/zstd']) {
