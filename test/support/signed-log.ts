@@ -56,6 +56,8 @@ export class SignedLog {
   readonly keys: LogKeys;
   readonly entries: Uint8Array[];
   readonly #leaves: Uint8Array[];
+  /** By size: whoever asks for a checkpoint many times each second gets the same one. */
+  readonly #notes = new WeakMap<Signer, Map<number, Promise<string>>>();
   time = 1_750_000_000_000;
 
   constructor(keys: LogKeys = makeLogKeys(), entries: readonly Uint8Array[] = []) {
@@ -111,7 +113,17 @@ export class SignedLog {
 
   /** A signed checkpoint of the log as it is, or was. */
   note(size = this.size, signer = this.keys.log): Promise<string> {
-    return signNote(formatCheckpoint({ origin: LOG_NAME, ...this.head(size), extensions: [] }), [signer]);
+    const notes = this.#notes.get(signer) ?? new Map<number, Promise<string>>();
+    this.#notes.set(signer, notes);
+    const note =
+      notes.get(size) ?? this.sign(formatCheckpoint({ origin: LOG_NAME, ...this.head(size), extensions: [] }), signer);
+    notes.set(size, note);
+    return note;
+  }
+
+  /** Any text, signed by the log's key, or another one. */
+  sign(text: string, signer = this.keys.log): Promise<string> {
+    return signNote(text, [signer]);
   }
 
   keysNote(): Promise<string> {
