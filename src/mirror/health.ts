@@ -1,5 +1,5 @@
 /** How a mirror says that it is: of the log, what it holds and whom it has it from. */
-import { toBase64 } from '../core/bytes.ts';
+import { toHex } from '../core/bytes.ts';
 import type { LogFollower } from './log-follower.ts';
 
 /** @param now unix ms */
@@ -8,7 +8,7 @@ export function logHealth(follower: LogFollower, now: number): Record<string, un
   const confirmed = follower.confirmed();
   return {
     size: follower.size(),
-    root: served ? toBase64(served.checkpoint.root) : null,
+    root: served ? toHex(served.checkpoint.root) : null,
     // How long ago a source last showed that there is nothing newer.
     confirmedSecondsAgo: confirmed === null ? null : Math.max(0, Math.round((now - confirmed) / 1000)),
     sources: follower.sources(),

@@ -6,32 +6,28 @@ import { serveAdmin } from '../io/admin-socket.ts';
 import { type BlobTally, createBlobTally } from '../io/blob-tally.ts';
 import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
-import { createHttpServer } from '../io/http-server.ts';
+import { createHttpServer, type Handler } from '../io/http-server.ts';
 import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
-import { readPolicyFile } from '../io/policy-file.ts';
 import type { ScrubRate } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
-import { openMirrorCosigning } from './cosigning.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import type { HeldLogStep } from './held-log.ts';
 import { listenToFeed } from './listen.ts';
 import type { LogFollower } from './log-follower.ts';
-import { createMembership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
-import { openBlobs } from './open-blobs.ts';
+import { createMembership, type Membership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
 import { openMirrorDoor } from './open-door.ts';
-import { LOG_TIMES, type LogTimes, openLogFollower } from './open-log.ts';
-import { openPackages } from './open-packages.ts';
-import { openWithdrawals } from './open-withdrawals.ts';
+import type { LogTimes } from './open-log.ts';
+import { openParts, type Parts } from './open-parts.ts';
 import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
 import type { FetchTimes } from './pull-blob.ts';
 import { REPLICATION_PAUSES_MS, startReplication } from './replicate.ts';
 import { createMirrorRoutes } from './routes.ts';
-import { openTombstones, type TombstoneStep } from './tombstones.ts';
+import type { TombstoneStep } from './tombstones.ts';
 import type { Pauses } from './withdrawals.ts';
 
 export type MirrorConfig = MirrorSettings & {
@@ -91,6 +87,9 @@ export type RunningMirror = {
   close(): Promise<void>;
 };
 
+/** What has to be closed, the last one first. */
+export type Cleanups = (() => Promise<void>)[];
+
 /**
  * Starts a mirror: resolves when it listens and has asked its origin for its keys once. An origin that is away is no
  * error: what is held is served, and the origin is tried again.
@@ -98,7 +97,7 @@ export type RunningMirror = {
  * that is not the expected one
  */
 export async function startMirror(config: MirrorConfig, deps: MirrorDeps): Promise<RunningMirror> {
-  const cleanups: (() => Promise<void>)[] = [];
+  const cleanups: Cleanups = [];
   const close = async (): Promise<void> => {
     for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
   };
@@ -111,7 +110,8 @@ export async function startMirror(config: MirrorConfig, deps: MirrorDeps): Promi
   }
 }
 
-type Opened = {
+/** What everything else is opened over. */
+export type Basics = {
   readonly dir: string;
   readonly stores: MirrorStores;
   readonly keys: HostKeys;
@@ -120,22 +120,27 @@ type Opened = {
   readonly gossip: Gossip;
   readonly trust: OriginTrust;
   readonly list: HeldList;
+  readonly logger: Logger;
   readonly metrics: Metrics;
   readonly tally: BlobTally;
+  /** Unix ms. */
+  readonly now: () => number;
+  readonly origin: string;
+  readonly peers: readonly string[];
+  /** Base URLs that content is asked of, in order: peers before the origin. */
+  readonly sources: readonly string[];
+  /** Aborts when the mirror stops. */
+  readonly stopping: AbortController;
 };
 
-async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Promise<void>)[]): Promise<Opened> {
+async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: Cleanups): Promise<Basics> {
   const { dir, close: closeDir } = await openDataDir(config.data, 'mirror');
   cleanups.push(closeDir);
+  const { logger, now = Date.now } = deps;
   const metrics = createMetrics('mirror');
   const tally = createBlobTally(metrics);
-  const onBroken = (err: Error) => deps.logger.fatal({ err }, 'a database is broken; restart this server');
-  const cache = {
-    bytesMax: config.diskBudgetBytes ?? null,
-    note: tally.note,
-    onBroken,
-    ...(deps.now ? { now: deps.now } : {}),
-  };
+  const onBroken = (err: Error) => logger.fatal({ err }, 'a database is broken; restart this server');
+  const cache = { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken, now };
   const stores = await openMirrorStores(dir, keepsPackages(config), cache);
   cleanups.push(() => stores.close());
   const { origin, originKey, peers } = config;
@@ -147,85 +152,89 @@ async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: (() => Pro
     (await stores.index.scan('log-key', '')).some(({ row }) => row.previous === vkey);
   const trust = await openOriginTrust({ dir, origin, originKey, client, isRetired });
   const list = await openHeldList({ dir, origin, client, keys: trust.current() });
-  return { dir, stores, keys, client, gossip, trust, list, metrics, tally };
+  tally.count(stores.blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
+  const opened = { dir, stores, keys, client, gossip, trust, list, logger, metrics, tally, now };
+  return { ...opened, origin, peers, sources: [...peers, origin], stopping: new AbortController() };
 }
 
 /** Listens first: the origin asks for a proof of the URL before it admits the host. */
 async function serve(
   config: MirrorConfig,
   deps: MirrorDeps,
-  opened: Opened,
-  cleanups: (() => Promise<void>)[],
+  basics: Basics,
+  cleanups: Cleanups,
 ): Promise<Omit<RunningMirror, 'close'>> {
-  const { dir, stores, keys, client, gossip, trust, list, metrics, tally } = opened;
-  const { logger, now = Date.now, retryTimes = RETRY_TIMES } = deps;
-  const { origin, peers } = config;
-  const sources = [...peers, origin];
-  const stopping = new AbortController();
-  const { signal } = stopping;
-  tally.count(stores.blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
-  const common = { dir, index: stores.index, origin, peers, client, trust, list, logger, metrics, now, signal };
-
-  const { step } = deps;
-  const times = { ...LOG_TIMES, ...deps.logTimes };
-  const { renewMs, beatPaceMs } = deps.cosigningTimes ?? {};
-  const cosigning = await openMirrorCosigning({
-    ...{ ...common, hostId: keys.hostId, follower: () => follower },
-    policy: config.policy ? await readPolicyFile(config.policy) : null,
-    ...(renewMs === undefined ? {} : { renewMs }),
-  });
-  const { admission } = cosigning;
-  const follower = await openLogFollower({
-    ...common,
-    admission,
-    times,
-    random: Math.random,
-    ...(step ? { step } : {}),
-  });
-  cleanups.push(() => follower.close());
-  cleanups.push(() => cosigning.close());
-  gossip.attach(follower);
-  const { fetchTimes, scrubRate, withdrawalPauses: pauses } = deps;
-  const tombstones = await openTombstones({ ...common, blobs: stores.blobs, ...(step ? { step } : {}) });
-  const ofBlobs = { ...common, blobs: stores.blobs, tombstones, times: fetchTimes, scrubRate };
-  const { fetcher, server } = openBlobs(ofBlobs, cleanups);
-  const packages = stores.door && openPackages({ dir, stores: stores.door, client, sources, logger }, cleanups);
-  const withdrawals = await openWithdrawals(
-    { ...common, stores, tombstones, follower, sources, ...(pauses ? { pauses } : {}) },
-    cleanups,
-  );
-
+  const parts = await openParts(config, deps, basics, cleanups);
   const bound = { port: 0, url: '' };
-  const lastEventId = () => (follower.checkpoint() ? `${follower.size()}` : null);
-  const checkpoint = (note: string) => follower.hint(note, origin);
-  // Whether it is the feed or the origin that has gone shows when the log is looked at; peers are asked if it is.
-  const ended = () => void follower.catchUp().catch(() => undefined);
-  const news = { client, origin, lastEventId, checkpoint, ended, times: retryTimes };
-  const membership = createMembership({
-    ...{ ...news, keys, trust, list, logger, now },
-    application: () => ({ ...applicationOf(config), url: bound.url, software: deps.software }),
+  const membership = joinOrigin(config, deps, basics, parts, bound);
+  const handler = createHandler(config, basics, parts, membership, bound);
+  await listen(config, basics, parts, handler, bound, cleanups);
+  cleanups.push(() => membership.close());
+  await begin(config, deps, basics, parts, membership, cleanups);
+  const { follower, cosigning } = parts;
+  const { cosigner, witnessKey: witness } = cosigning;
+  const { hostId } = basics.keys;
+  return { ...bound, hostId, cosigner, witness, state: () => membership.state(), follower };
+}
+
+type Bound = { port: number; url: string };
+
+/** What the origin's feed tells is the follower's. */
+function newsOf({ client, origin }: Basics, { follower }: Parts, { retryTimes: times = RETRY_TIMES }: MirrorDeps) {
+  return {
+    ...{ client, origin, times },
+    lastEventId: () => (follower.checkpoint() ? `${follower.size()}` : null),
+    checkpoint: (note: string) => follower.hint(note, origin),
+    // Whether it is the feed or the origin that has gone shows when the log is looked at; peers are asked if it is.
+    ended: () => void follower.catchUp().catch(() => undefined),
+  };
+}
+
+function joinOrigin(config: MirrorConfig, deps: MirrorDeps, basics: Basics, parts: Parts, bound: Bound): Membership {
+  const { keys, trust, list, logger, now, tally } = basics;
+  const { private: isPrivate = false, operator = null } = config;
+  const { beatPaceMs } = deps.cosigningTimes ?? {};
+  return createMembership({
+    ...{ ...newsOf(basics, parts, deps), keys, trust, list, logger, now },
+    application: () => ({ private: isPrivate, operator, url: bound.url, software: deps.software }),
     heartbeat: () => {
-      const cosigned = cosigning.cosigned();
-      const said = { url: bound.url, stored: tally.stored(), failures: server.failures() };
+      const cosigned = parts.cosigning.cosigned();
+      const said = { url: bound.url, stored: tally.stored(), failures: parts.server.failures() };
       return cosigned ? { ...said, cosigned } : said;
     },
     ...(beatPaceMs === undefined ? {} : { beatPaceMs }),
   });
-  const logAnswers = createLogAnswers({
-    metadata: stores.index,
-    checkpoint: cosigning.note,
-  });
+}
+
+function createHandler(
+  config: MirrorConfig,
+  basics: Basics,
+  parts: Parts,
+  membership: Membership,
+  bound: Bound,
+): Handler {
+  const { stores, gossip } = basics;
+  const { server, packages, cosigning } = parts;
   const routes = createMirrorRoutes({
-    ...{ keys, membership, list, trust, follower, withdrawals, cosigning, metrics, now },
-    ...{ logAnswers, blobs: server, packages },
+    ...{ ...basics, ...parts, membership, blobs: server },
+    logAnswers: createLogAnswers({ metadata: stores.index, checkpoint: cosigning.note }),
     url: () => bound.url,
     failure: stores.failure,
   });
   const { door } = config;
-  const atDoor = { ...common, config, follower, tarballs: stores.blobs, tombstones, blobs: server, routes };
-  const handler = gossip.handler(
-    door && packages ? openMirrorDoor({ ...atDoor, door, packages, port: () => bound.port }) : routes,
-  );
+  if (!door || !packages) return gossip.handler(routes);
+  const atDoor = { ...basics, ...parts, config, tarballs: stores.blobs, blobs: server, routes };
+  return gossip.handler(openMirrorDoor({ ...atDoor, door, packages, port: () => bound.port }));
+}
+
+async function listen(
+  config: MirrorConfig,
+  { dir, stores, stopping, logger, metrics }: Basics,
+  { fetcher }: Parts,
+  handler: Handler,
+  bound: Bound,
+  cleanups: Cleanups,
+): Promise<void> {
   const http = createHttpServer({ role: 'mirror', logger, metrics, trustProxy: config.trustProxy ?? [], handler });
   cleanups.push(async () => stopping.abort(new Error('the mirror is stopping')));
   cleanups.push(() => http.close());
@@ -235,25 +244,32 @@ async function serve(
   bound.url = config.publicUrl ?? boundUrl(config.host, bound.port);
   const admin = await serveAdmin(dir, createAdminHandler(stores, mirrorCheckpoint(dir, stores.index)));
   cleanups.push(() => admin.close());
-  cleanups.push(() => membership.close());
-  if (door) void listenToFeed({ ...news, signal });
+}
+
+/** All that goes on by itself from here on. */
+async function begin(
+  config: MirrorConfig,
+  deps: MirrorDeps,
+  basics: Basics,
+  parts: Parts,
+  membership: Membership,
+  cleanups: Cleanups,
+): Promise<void> {
+  const { stores, stopping, tally } = basics;
+  const { signal } = stopping;
+  const { packages, cosigning, follower } = parts;
+  if (config.door) void listenToFeed({ ...newsOf(basics, parts, deps), signal });
   else await membership.start();
   await cosigning.start(() => membership.beat());
   follower.start();
-  if (packages && config.replicate && config.replicate.length > 0) {
-    const { diskBudgetBytes: bytesMax = null, replicate: patterns } = config;
-    const tarballs = { tarballs: stores.blobs, tombstones, fetcher, sources, bytesMax };
-    const parts = { ...common, ...tarballs, packages, follower, patterns };
-    const pausesMs = deps.replicationPausesMs ?? REPLICATION_PAUSES_MS;
-    const replication = startReplication({ ...parts, stored: () => tally.stored().bytes, pausesMs });
-    cleanups.push(replication.close);
-  }
-  const { cosigner, witnessKey: witness } = cosigning;
-  return { ...bound, hostId: keys.hostId, cosigner, witness, state: () => membership.state(), follower };
-}
-
-function applicationOf({ private: isPrivate = false, operator = null }: MirrorConfig) {
-  return { private: isPrivate, operator };
+  const { replicate: patterns = [], diskBudgetBytes: bytesMax = null } = config;
+  if (!packages || patterns.length === 0) return;
+  const replication = startReplication({
+    ...{ ...basics, ...parts, packages, patterns, bytesMax, signal, index: stores.index, tarballs: stores.blobs },
+    stored: () => tally.stored().bytes,
+    pausesMs: deps.replicationPausesMs ?? REPLICATION_PAUSES_MS,
+  });
+  cleanups.push(replication.close);
 }
 
 function keepsPackages({ door, replicate = [] }: MirrorConfig): boolean {
