@@ -62,6 +62,9 @@ async function verifies(data: string): Promise<void> {
   assert.equal(exit, 0, lines.join('\n'));
 }
 
+/** A note without the cosignatures beneath the log's signature, which have a time in them. */
+const signedByLog = (note: string): string => note.split('\n').slice(0, 5).join('\n');
+
 /** The newest checkpoint, after it was found to be that of the entries that are served with it. */
 async function checkpointOf(url: string): Promise<{ note: string; head: TreeHead }> {
   const vkey = openKeysNote(await (await fetch(`${url}/-/federation/keys`)).text(), null).log;
@@ -116,6 +119,7 @@ for (const step of FIRST_STEPS) {
     assert.equal(head.size, 1);
     child.kill('SIGKILL');
     await once(child, 'exit');
-    assert.equal((await checkpointOf((await startOriginUntil(t, data, upstream)).url)).note, note);
+    const again = await startOriginUntil(t, data, upstream);
+    assert.equal(signedByLog((await checkpointOf(again.url)).note), signedByLog(note));
   });
 }
