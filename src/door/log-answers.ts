@@ -72,9 +72,9 @@ async function bundleAnswer(
   // A journal may be ahead of its tree while it is mended.
   const isHere = from + bundle.width <= (await metadata.head()).size;
   if (!isHere) throw notHere(bundlePath(bundle));
-  const bytes = formatBundle(await metadata.entries(from, bundle.width));
-  if (coding === 'identity') return immutable(asked, bytes, VARY);
-  return immutable(asked, await compressed(bundle, bytes), { ...VARY, 'content-encoding': coding });
+  const read = async () => formatBundle(await metadata.entries(from, bundle.width));
+  if (coding === 'identity') return immutable(asked, await read(), VARY);
+  return immutable(asked, await compressed(bundle, read), { ...VARY, 'content-encoding': coding });
 }
 
 const VARY = { vary: 'Accept-Encoding' };
@@ -88,7 +88,7 @@ function immutable({ method, headers }: Asked, body: Uint8Array, more: Readonly<
 
 const notHere = (path: string) => new NotFoundError(`this log does not have ${path} (yet)`);
 
-type Compressor = (bundle: Bundle, bytes: Uint8Array) => Promise<Uint8Array>;
+type Compressor = (bundle: Bundle, read: () => Promise<Uint8Array>) => Promise<Uint8Array>;
 
 function createCompressor(): Compressor {
   const kept = new Map<number, Uint8Array>();
@@ -102,10 +102,10 @@ function createCompressor(): Compressor {
       keptBytes -= length;
     }
   };
-  return async ({ index, width }, bytes) => {
+  return async ({ index, width }, read) => {
     const known = width === TILE_WIDTH ? kept.get(index) : undefined;
     if (known) return known;
-    const packed = await gzipped(bytes);
+    const packed = await gzipped(await read());
     if (width === TILE_WIDTH && !kept.has(index)) keep(index, packed);
     return packed;
   };

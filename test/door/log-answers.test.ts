@@ -165,3 +165,21 @@ test('a running origin serves a log that proves itself', async (t) => {
   assert.equal((await origin.ask('/-/federation/checkpoint', { method: 'POST' })).status, 405);
   assert.equal((await origin.ask(`/-/federation/tile/0/000.p/${size + 1}`)).status, 404);
 });
+
+test('a full bundle is read and compressed once, a growing one each time', async () => {
+  let reads = 0;
+  const counting = {
+    head: () => metadata.head(),
+    tile: () => Promise.resolve(null),
+    entries: (from: number, limit: number) => {
+      reads++;
+      return metadata.entries(from, limit);
+    },
+  };
+  const answer = createLogAnswers({ metadata: counting, checkpoint: () => null });
+  const get = (path: string) => answer({ method: 'GET', headers: { 'accept-encoding': 'gzip' } }, path.split('/'));
+  for (let time = 0; time < 3; time++) assert.deepEqual((await get('tile/entries/000')).status, 200);
+  assert.equal(reads, 1);
+  for (let time = 0; time < 3; time++) await get('tile/entries/001.p/44');
+  assert.equal(reads, 4);
+});
