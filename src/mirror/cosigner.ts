@@ -37,14 +37,25 @@ export type MirrorCosignerDeps = {
   readonly logger: Logger;
   /** Unix ms. */
   readonly now: () => number;
-  readonly renewMs: number;
+  readonly times: CosignerTimes;
 };
 
+/** ms. */
+export type CosignerTimes = {
+  /** After which a checkpoint that still is the newest is cosigned anew. */
+  readonly renewMs: number;
+  /** Between two cosignatures, each of which is written durably: a log under load moves five times a second. */
+  readonly paceMs: number;
+};
+export const COSIGNER_TIMES: CosignerTimes = { renewMs: 60_000, paceMs: 1_000 };
+
 export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
-  const { cosigner, follower, keys, hashes, refresh, moved, logger, now, renewMs } = deps;
+  const { cosigner, follower, keys, hashes, refresh, moved, logger, now, times } = deps;
   const turns = new Serial();
   let cosignedAtMs = 0;
-  let timer: NodeJS.Timeout | undefined;
+  let renewing: NodeJS.Timeout | undefined;
+  let soon: NodeJS.Timeout | undefined;
+  let begunMs = Number.NEGATIVE_INFINITY;
   let unsubscribe = (): void => undefined;
 
   function latest(): Cosigned | null {
@@ -71,8 +82,20 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
     if (text !== before?.text) moved();
   }
 
-  function cosignNow(): Promise<void> {
-    return turns.run(() => cosignServed().catch((err) => logger.error({ err }, 'the checkpoint was not cosigned')));
+  function cosignNow(): void {
+    begunMs = performance.now();
+    void turns.run(() => cosignServed().catch((err) => logger.error({ err }, 'the checkpoint was not cosigned')));
+  }
+
+  /** What has moved on again by then is cosigned as it is then. */
+  function cosignSoon(): void {
+    if (soon !== undefined) return;
+    const cosign = () => {
+      soon = undefined;
+      cosignNow();
+    };
+    soon = setTimeout(cosign, Math.max(0, begunMs + times.paceMs - performance.now()));
+    soon.unref();
   }
 
   function isCosigned(served: HeldCheckpoint | null): boolean {
@@ -83,22 +106,23 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
   /** Nobody is to take an old checkpoint for the newest because of us. */
   function renew(): void {
     const confirmed = follower.confirmed();
-    if (confirmed !== null && confirmed > cosignedAtMs) void cosignNow();
+    if (confirmed !== null && confirmed > cosignedAtMs) cosignSoon();
   }
 
   return {
     vkey: cosigner.vkey,
     latest,
     start() {
-      unsubscribe = follower.subscribe(() => void cosignNow());
-      timer = setInterval(renew, renewMs);
-      timer.unref();
+      unsubscribe = follower.subscribe(cosignSoon);
+      renewing = setInterval(renew, times.renewMs);
+      renewing.unref();
       // A crash may have come between serving and cosigning.
-      if (!isCosigned(follower.checkpoint())) void cosignNow();
+      if (!isCosigned(follower.checkpoint())) cosignSoon();
     },
     async close() {
       unsubscribe();
-      clearInterval(timer);
+      clearInterval(renewing);
+      clearTimeout(soon);
       await turns.idle();
     },
   };

@@ -20,7 +20,8 @@ import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { storedHashes } from '../io/stored-tree.ts';
 import { type Admission, createAdmission } from './admission.ts';
-import { createMirrorCosigner, type MirrorCosigner } from './cosigner.ts';
+import { createAgeWatch } from './age-watch.ts';
+import { COSIGNER_TIMES, type CosignerTimes, createMirrorCosigner, type MirrorCosigner } from './cosigner.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { OriginTrust } from './origin-keys.ts';
 import { createShownCheckpoint } from './shown-checkpoint.ts';
@@ -70,16 +71,13 @@ export type MirrorCosigningDeps = {
   readonly metrics: Metrics;
   /** Unix ms. */
   readonly now: () => number;
-  /** Between two cosignatures of one checkpoint, ms. Default a minute. */
-  readonly renewMs?: number;
+  readonly times?: Partial<CosignerTimes> | undefined;
 };
 
-const RENEW_MS = 60_000;
-const LOOK_MS = 60_000;
 const NOTE_TIMEOUT_MS = 5_000;
 
 export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<MirrorCosigning> {
-  const { dir, hostId, index, trust, policy, follower, logger, now, renewMs = RENEW_MS } = deps;
+  const { dir, hostId, index, trust, policy, follower, logger, now } = deps;
   const cosignerKey = await openCosignerKey(dir, 'cosigner.key', mirrorKeyName(hostId));
   const witnessKey = await openCosignerKey(dir, 'witness.key', witnessKeyName(hostId));
   const cosigner = await openCosigner(dir, 'mirror', cosignerKey, now);
@@ -87,9 +85,6 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
   let retired = await retiredKeys(index);
   let entryTime = await timeOfLastEntry(index);
   let own: MirrorCosigner | null = null;
-  let isStale = false;
-  let timer: NodeJS.Timeout | undefined;
-  let unsubscribe = (): void => undefined;
 
   /** A checkpoint may be older than the newest key. */
   const everyKey = (): LogKeys | null => keysOf(trust, retired);
@@ -113,23 +108,11 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
     entryTime = await timeOfLastEntry(index);
   }
 
-  /** An hour without news from anybody who would have them: not a reason to stop serving, but one to look around. */
-  function watch(): void {
-    const age = shown.age();
-    const wasStale = isStale;
-    isStale = age !== null && !age.fresh;
-    if (isStale && !wasStale) {
-      logger.warn(
-        { ...age },
-        'nobody has confirmed for an hour that the served checkpoint is the newest; asking peers',
-      );
-    }
-    if (!isStale && wasStale) logger.info({ ...age }, 'the served checkpoint is known to be fresh again');
-    if (isStale)
-      void follower()
-        .catchUp()
-        .catch(() => undefined);
-  }
+  const lookAround = () =>
+    void follower()
+      .catchUp()
+      .catch(() => undefined);
+  const watch = createAgeWatch(shown.age, lookAround, logger);
 
   return {
     admission,
@@ -150,15 +133,14 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
       if (policy && keys) checkPolicyLog(policy, keys.log);
       const hashes = (size: number) => storedHashes(index, size);
       own = createMirrorCosigner({
-        ...{ cosigner, follower: follower(), keys: everyKey, hashes, refresh, moved, logger, now, renewMs },
+        ...{ cosigner, follower: follower(), keys: everyKey, hashes, refresh, moved, logger, now },
+        times: { ...COSIGNER_TIMES, ...deps.times },
       });
       own.start();
-      timer = setInterval(watch, LOOK_MS);
-      timer.unref();
-      unsubscribe = () => clearInterval(timer);
+      watch.start();
     },
     async close() {
-      unsubscribe();
+      watch.close();
       admission.close();
       await own?.close();
     },

@@ -49,11 +49,10 @@ async function openLog(
 ): Promise<Pick<Parts, 'follower' | 'cosigning'>> {
   const { stores, keys, stopping } = basics;
   const common = { ...basics, index: stores.index, signal: stopping.signal };
-  const { renewMs } = cosigningTimes ?? {};
   const cosigning = await openMirrorCosigning({
     ...{ ...common, hostId: keys.hostId, follower: () => follower },
     policy: config.policy ? await readPolicyFile(config.policy) : null,
-    ...(renewMs === undefined ? {} : { renewMs }),
+    times: cosigningTimes,
   });
   const times = { ...LOG_TIMES, ...logTimes };
   const { admission } = cosigning;

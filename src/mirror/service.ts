@@ -14,6 +14,7 @@ import type { ScrubRate } from '../io/scrubber.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
+import type { CosignerTimes } from './cosigner.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './held-list.ts';
 import type { HeldLogStep } from './held-log.ts';
@@ -64,7 +65,7 @@ export type MirrorDeps = {
   readonly retryTimes?: RetryTimes;
   readonly logTimes?: Partial<LogTimes>;
   readonly scrubRate?: ScrubRate;
-  readonly cosigningTimes?: { readonly renewMs?: number; readonly beatPaceMs?: number };
+  readonly cosigningTimes?: Partial<CosignerTimes> & { readonly beatPaceMs?: number };
   /** Between attempts to fetch a package ahead. */
   readonly replicationPausesMs?: readonly number[];
   /** Before a withdrawal that could not be carried out is tried again. */

@@ -2,7 +2,6 @@
  * The hosts of this origin as everything else sees them: who is admitted (host-register), who is there (presence), who is
  * well (probe), what is published of them (host-list-publisher) and who hears of it (feeds).
  */
-import { BEHIND_MS, Outgrown } from '../core/checkpoint-age.ts';
 import { type Door, hostnameOf } from '../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../core/errors.ts';
 import { checkpointEvent, type FeedEvent } from '../core/event-stream.ts';
@@ -23,10 +22,10 @@ import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
-import type { Cosignatures } from './cosignatures.ts';
 import { createFeeds, type Feed } from './feeds.ts';
 import { createHostListPublisher, type HostListPublisher, type PublishedList } from './host-list-publisher.ts';
 import { createMarkMaker, type MarkMaker } from './host-marks.ts';
+import { createHostProgress, type HostProgress, type HostProgressDeps } from './host-progress.ts';
 import { type HostRegister, openHostRegister } from './host-register.ts';
 import { countStates, type HostListing, type HostSigns, listingOf, viewOf } from './host-views.ts';
 import type { Log } from './log.ts';
@@ -55,11 +54,7 @@ export type HostsDeps = {
   readonly monotonic?: () => number;
   readonly heartbeatSeconds?: number;
   readonly probeIntervalMs?: number;
-  /** What hosts cosigned. Left out: how far they have followed the log is not known, and nothing is decided by it. */
-  readonly cosignatures?: Pick<Cosignatures, 'take' | 'heldBy'>;
-  /** How long ago the log may have outgrown what a host holds. Default {@link BEHIND_MS}. */
-  readonly behindMs?: number;
-};
+} & Pick<HostProgressDeps, 'cosignatures' | 'behindMs'>;
 
 export type Hosts = {
   apply(application: Application, network: string): Promise<ApplyAnswer>;
@@ -110,8 +105,7 @@ class OriginHosts implements Hosts {
   readonly #health = new Map<string, Health>();
   readonly #heartbeats = new Map<string, Heartbeat>();
   readonly #marks: MarkMaker;
-  readonly #behindMs: number;
-  readonly #outgrown: Outgrown;
+  readonly #progress: HostProgress;
   #register!: HostRegister;
   #publisher!: HostListPublisher;
   #unsubscribe = (): void => undefined;
@@ -123,8 +117,7 @@ class OriginHosts implements Hosts {
     this.#now = deps.now ?? Date.now;
     this.#monotonic = deps.monotonic ?? (() => performance.now());
     this.#heartbeatSeconds = deps.heartbeatSeconds ?? HEARTBEAT_SECONDS;
-    this.#behindMs = deps.behindMs ?? BEHIND_MS;
-    this.#outgrown = new Outgrown(this.#behindMs);
+    this.#progress = createHostProgress({ ...deps, monotonic: this.#monotonic });
     this.#marks = createMarkMaker(deps.keys, this.#now);
     const changed = (hostId: string) => this.#presenceChanged(hostId);
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
@@ -161,10 +154,10 @@ class OriginHosts implements Hosts {
   async start(): Promise<void> {
     this.#started = true;
     this.#unsubscribe = this.#deps.log.subscribe(({ checkpoint: { size }, note }) => {
-      this.#outgrown.note(size, this.#monotonic());
+      this.#progress.grown(size);
       this.#feeds.broadcast(checkpointEvent(size, note));
     });
-    this.#outgrown.note(this.#deps.log.checkpoint()?.checkpoint.size ?? 0, this.#monotonic());
+    this.#progress.grown(this.#deps.log.checkpoint()?.checkpoint.size ?? 0);
     await this.#publish();
     this.#prober.start();
   }
@@ -214,7 +207,8 @@ class OriginHosts implements Hosts {
   views(): readonly HostView[] {
     if (!this.#views || this.#monotonic() > this.#views.untilMs) {
       const hosts = [...this.#register.all()].map(([id, rows]) => viewOf(id, rows, this.#signsOf(id)));
-      this.#views = { hosts, untilMs: this.#viewsEndMs() };
+      const lookMs = this.#monotonic() + this.#progress.lookMs;
+      this.#views = { hosts, untilMs: Math.min(this.#presence.nextEndMs(), lookMs) };
     }
     return this.#views.hosts;
   }
@@ -284,29 +278,9 @@ class OriginHosts implements Hosts {
     if (this.#started) await this.#publish();
   }
 
-  /** A heartbeat counts whatever it carries: what is wrong with that is for an admin to look into. */
+  /** A heartbeat counts whatever it carries. */
   async #takeCosigned(hostId: string, said: CosignedByHost): Promise<void> {
-    const wasBehind = this.#isBehind(hostId);
-    try {
-      await this.#deps.cosignatures?.take(hostId, said);
-    } catch (err) {
-      this.#deps.metrics
-        .counter('host_cosignatures_refused_total', 'Checkpoints of hosts that were not what they should be', ['host'])
-        .inc({ host: hostId });
-      this.#deps.logger.warn({ host: hostId, err }, 'what the host cosigned was not taken in');
-    }
-    if (this.#isBehind(hostId) !== wasBehind) this.#views = null;
-  }
-
-  #isBehind(hostId: string): boolean {
-    const size = this.#deps.cosignatures?.heldBy(hostId) ?? null;
-    const since = size === null ? null : this.#outgrown.since(size);
-    return since !== null && this.#monotonic() - since > this.#behindMs;
-  }
-
-  /** Hosts fall behind without anything happening. A tenth later than they might is soon enough. */
-  #viewsEndMs(): number {
-    return Math.min(this.#presence.nextEndMs(), this.#monotonic() + this.#behindMs / 10);
+    if (await this.#progress.take(hostId, said)) this.#views = null;
   }
 
   #presenceChanged(hostId: string): void {
@@ -353,8 +327,7 @@ class OriginHosts implements Hosts {
 
   #signsOf(id: string): HostSigns {
     const heartbeat = this.#heartbeats.get(id) ?? null;
-    const size = this.#deps.cosignatures?.heldBy(id) ?? null;
-    const [present, behind] = [this.#presence.isPresent(id), this.#isBehind(id)];
-    return { present, health: this.#healthOf(id), heartbeat, size, behind };
+    const [size, behind] = [this.#progress.heldBy(id), this.#progress.isBehind(id)];
+    return { present: this.#presence.isPresent(id), health: this.#healthOf(id), heartbeat, size, behind };
   }
 }

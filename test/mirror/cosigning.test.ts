@@ -19,7 +19,7 @@ import { pnpm } from '../support/visitor.ts';
 import { startHost, startWholeOrigin, type WholeOrigin } from '../support/whole-origin.ts';
 
 const WITNESS: WitnessTimes = { paceMs: 10, renewMs: 60_000, pauseMaxMs: 20, timeoutMs: 5_000 };
-const QUICK = { cosigningTimes: { beatPaceMs: 10 } };
+const QUICK = { cosigningTimes: { beatPaceMs: 10, paceMs: 5 } };
 const OFTEN: Partial<LogTimes> = { originMs: 30, peersMs: 30, peersAwayMs: 30 };
 
 type Health = {
@@ -80,7 +80,7 @@ describe('cosignatures', () => {
 
   it('are renewed while the checkpoint still is the newest, and not when nobody says so', async (t) => {
     const origin = await startWholeOrigin(t);
-    const renewing = { cosigningTimes: { renewMs: 5 } };
+    const renewing = { cosigningTimes: { renewMs: 5, paceMs: 0 } };
     const mirror = await startHost(t, origin, {}, { logTimes: OFTEN, ...renewing });
     const timeIn = async () => openCosignatures(await checkpointOf(mirror.url), [mirror.cosigner])[0]?.time ?? 0;
     const first = await until('it is cosigned', timeIn);
