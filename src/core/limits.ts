@@ -18,6 +18,14 @@ export const PACKUMENT_ROOMS = [
   { fromBytes: MIB, places: 8 },
   { fromBytes: 8 * MIB, places: 2 },
 ] as const;
+/**
+ * Entry bundles in memory at once before they are proven, by how many bytes each has: 64 MiB in all if a liar makes them as
+ * large as the format lets them be. Those of today's entries have some tens of kilobytes.
+ */
+export const BUNDLE_ROOMS = [
+  { fromBytes: 0, places: 8 },
+  { fromBytes: 4 * MIB, places: 2 },
+] as const;
 export const TARBALL_BYTES_MAX = GIB;
 /** One version's manifest. */
 export const MANIFEST_BYTES_MAX = 4 * MIB;

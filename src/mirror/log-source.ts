@@ -6,9 +6,10 @@
 import { text } from '../core/bytes.ts';
 import { BUNDLE_BYTES_MAX, parseBundle } from '../core/entry-bundle.ts';
 import { UpstreamError, WrongTileError } from '../core/errors.ts';
-import { CHECKPOINT_BYTES_MAX, NOTE_BYTES_MAX } from '../core/limits.ts';
+import { BUNDLE_ROOMS, CHECKPOINT_BYTES_MAX, NOTE_BYTES_MAX } from '../core/limits.ts';
 import { HASH_BYTES } from '../core/merkle.ts';
 import { type Bundle, bundlePath, TILE_WIDTH, type Tile, tilePath } from '../core/tile.ts';
+import { createBodyRooms, type Room } from '../io/body-rooms.ts';
 import type { HttpClient } from '../io/http-client.ts';
 
 /** Where a log is read from. All methods throw UpstreamError or UpstreamTimeoutError if it does not answer as it should. */
@@ -38,13 +39,14 @@ export function createLogSource(deps: {
   readonly signal: AbortSignal;
 }): LogSource {
   const { name, url, client, times, signal } = deps;
+  const rooms = createBodyRooms(BUNDLE_ROOMS);
 
   /** Null if there is no such thing. */
-  async function ask(path: string, maxBytes: number, totalTimeoutMs: number): Promise<Uint8Array | null> {
+  async function ask(path: string, maxBytes: number, totalTimeoutMs: number, room?: Room): Promise<Uint8Array | null> {
     const what = `${path} of ${url}`;
     const headers = { 'accept-encoding': 'gzip' };
     const { status, body } = await client.request(`${url}/-/federation/${path}`, {
-      ...{ headers, maxBytes, totalTimeoutMs, signal, what },
+      ...{ headers, maxBytes, totalTimeoutMs, signal, what, room },
     });
     if (status === 200) return body;
     if (status === 404) return null;
@@ -62,12 +64,24 @@ export function createLogSource(deps: {
     path: string,
     full: string,
     maxBytes: number,
+    room?: Room,
   ): Promise<{ bytes: Uint8Array; isFull: boolean }> {
-    const found = await ask(path, maxBytes, times.tileTimeoutMs);
+    const found = await ask(path, maxBytes, times.tileTimeoutMs, room);
     if (found) return { bytes: found, isFull: path === full };
-    const whole = path === full ? null : await ask(full, maxBytes, times.tileTimeoutMs);
+    const whole = path === full ? null : await ask(full, maxBytes, times.tileTimeoutMs, room);
     if (whole) return { bytes: whole, isFull: true };
     throw new UpstreamError({ what: `${path} of ${url}`, reason: 'it has no such tile' });
+  }
+
+  async function bundle({ index, width }: Bundle, room: Room): Promise<Uint8Array[]> {
+    const path = bundlePath({ index, width });
+    const full = bundlePath({ index, width: TILE_WIDTH });
+    const { bytes, isFull } = await tileOrFull(path, full, BUNDLE_BYTES_MAX, room);
+    try {
+      return parseBundle(bytes, isFull ? TILE_WIDTH : width).slice(0, width);
+    } catch (cause) {
+      throw new WrongTileError({ paths: [path], reason: `what ${url} sent is no bundle` }, { cause });
+    }
   }
 
   return {
@@ -83,15 +97,6 @@ export function createLogSource(deps: {
       if (bytes.length === length) return bytes.subarray(0, tile.width * HASH_BYTES);
       throw new WrongTileError({ paths: [path], reason: `${bytes.length} bytes from ${url} instead of ${length}` });
     },
-    async entries(bundle) {
-      const path = bundlePath(bundle);
-      const full = bundlePath({ ...bundle, width: TILE_WIDTH });
-      const { bytes, isFull } = await tileOrFull(path, full, BUNDLE_BYTES_MAX);
-      try {
-        return parseBundle(bytes, isFull ? TILE_WIDTH : bundle.width).slice(0, bundle.width);
-      } catch (cause) {
-        throw new WrongTileError({ paths: [path], reason: `what ${url} sent is no bundle` }, { cause });
-      }
-    },
+    entries: (wanted) => rooms((room) => bundle(wanted, room)),
   };
 }
