@@ -102,6 +102,19 @@ test('a log that is halted between append and signature signs nothing more', asy
   assert.equal((await metadata.head()).size, 3);
 });
 
+test('what waits while the log is halted is not appended', async () => {
+  const metadata = new MemoryMetadataStore();
+  let halted = false;
+  const mustAgree = () => {
+    if (halted) throw new LogHaltedError('signed elsewhere');
+  };
+  const log = await openTestLog(metadata, { guard: { mustAgree } });
+  const waiting = log.append([numbered(1)]);
+  halted = true;
+  await assert.rejects(waiting, LogHaltedError);
+  assert.equal(await metadata.size(), 1);
+});
+
 test('a header carries a note unchanged; what is none is passed over', async () => {
   const { notes } = await startLog([1]);
   const note = notes[0] as string;

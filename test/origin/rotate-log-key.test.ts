@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { rotateKeys } from '../../src/cli/keys.ts';
 import { runVerify } from '../../src/cli/verify.ts';
-import { openCheckpoint } from '../../src/core/checkpoint.ts';
+import { formatCheckpoint, openCheckpoint } from '../../src/core/checkpoint.ts';
 import { type LogKey, parseEntry } from '../../src/core/entry.ts';
-import { ConflictError, UsageError } from '../../src/core/errors.ts';
+import { ConflictError, LogHaltedError, UsageError } from '../../src/core/errors.ts';
 import { formatKeysNoteText, openKeysNote } from '../../src/core/keys-note.ts';
 import { checkLogKey } from '../../src/core/log-key.ts';
 import { signNote } from '../../src/core/note.ts';
 import { openDataDir } from '../../src/io/data-dir.ts';
+import { createEvidenceFolder } from '../../src/io/evidence-folder.ts';
 import { openOriginKeys, openRootKey } from '../../src/io/key-file.ts';
 import { createLogger } from '../../src/io/logger.ts';
 import { openOriginStores } from '../../src/io/stores.ts';
@@ -109,6 +110,18 @@ test('the root key of another log, and a folder without an origin, are refused',
       UsageError,
     );
   }
+});
+
+test('while the log is halted its key stays', async () => {
+  const data = copyOf(base);
+  const { log, logName } = await openOriginKeys(data);
+  const text = formatCheckpoint({ origin: logName, size: 1_000, root: new Uint8Array(32), extensions: [] });
+  await createEvidenceFolder(join(data, 'evidence')).keep('checkpoint.note', await signNote(text, [log]));
+  await assert.rejects(
+    rotateKeys(data, null, () => undefined),
+    LogHaltedError,
+  );
+  assert.deepEqual([nextFiles(data), await logKeys(data)], [[], []]);
 });
 
 test('a note from before there was a cosigner is pointed out, and renewed by a rotation', async (t) => {
