@@ -41,11 +41,15 @@ export function withoutCosignatures(note: string, { name, vkeys }: LogKeys): str
   return `${text}\n${[...new Set(lines)].join('')}`;
 }
 
-/** The signature lines of a checkpoint that are not its log's own: none of them is verified. */
-export function cosignatureLines(note: string): string[] {
+/**
+ * Parts a checkpoint that was verified from what others say of it.
+ * @returns `bare` has the signatures that are named as the log is, `lines` are all others; none of them is verified here
+ */
+export function partCosignatures(note: string): { bare: string; lines: string[] } {
   const { text, signatures } = splitNote(note);
   const { origin } = parseCheckpoint(text);
-  return signatures.filter(({ name }) => name !== origin).map(formatSignature);
+  const linesOf = (own: boolean) => signatures.filter(({ name }) => (name === origin) === own).map(formatSignature);
+  return { bare: `${text}\n${linesOf(true).join('')}`, lines: linesOf(false) };
 }
 
 /**

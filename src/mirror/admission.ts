@@ -3,7 +3,7 @@
  * policy requires is held back: the one before it goes on being served, and what the origin has by then is asked for again.
  */
 import { openCosignatures } from '../core/cosignature.ts';
-import { cosignatureLines, type LogKeys, withCosignatures, withoutCosignatures } from '../core/cosigned.ts';
+import { type LogKeys, partCosignatures, withCosignatures, withoutCosignatures } from '../core/cosigned.ts';
 import { FederationError, UnwitnessedError } from '../core/errors.ts';
 import { COSIGNATURES_SERVED_MAX } from '../core/limits.ts';
 import { lacking } from '../core/policy-check.ts';
@@ -72,7 +72,7 @@ export function createAdmission({ policy, keys, cosigners, again, random }: Admi
     trimmed(seen, fromOrigin) {
       const log = keys();
       if (!log) return seen;
-      const lines = fromOrigin ? cosignatureLines(seen.note) : verifiedLines(seen.note, cosigners());
+      const lines = fromOrigin ? partCosignatures(seen.note).lines : verifiedLines(seen.note, cosigners());
       return { ...seen, note: withCosignatures(withoutCosignatures(seen.note, log), lines, COSIGNATURES_SERVED_MAX) };
     },
 

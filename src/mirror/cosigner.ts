@@ -6,7 +6,7 @@
  * once more, since a folder that was put together from two could say otherwise.
  */
 import { equal } from '../core/bytes.ts';
-import { type Cosigned, type LogKeys, withoutCosignatures } from '../core/cosigned.ts';
+import { type Cosigned, partCosignatures } from '../core/cosigned.ts';
 import { type HashReader, treeHash } from '../core/merkle.ts';
 import { type Cosigner, logHash } from '../io/cosigner.ts';
 import type { Logger } from '../io/logger.ts';
@@ -26,12 +26,8 @@ export type MirrorCosigner = {
 export type MirrorCosignerDeps = {
   readonly cosigner: Cosigner;
   readonly follower: Pick<LogFollower, 'checkpoint' | 'confirmed' | 'subscribe'>;
-  /** The log's name and keys; null until they are known. */
-  readonly keys: () => LogKeys | null;
   /** Hashes of the stored tree, at a size that it has. */
   readonly hashes: (size: number) => HashReader;
-  /** Reads anew what is known of the log beside its checkpoint, after that has moved. */
-  readonly refresh: () => Promise<void>;
   /** Told when another checkpoint than before was cosigned. */
   readonly moved: () => void;
   readonly logger: Logger;
@@ -50,7 +46,7 @@ export type CosignerTimes = {
 export const COSIGNER_TIMES: CosignerTimes = { renewMs: 60_000, paceMs: 1_000 };
 
 export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
-  const { cosigner, follower, keys, hashes, refresh, moved, logger, now, times } = deps;
+  const { cosigner, follower, hashes, moved, logger, now, times } = deps;
   const turns = new Serial();
   let cosignedAtMs = 0;
   let renewing: NodeJS.Timeout | undefined;
@@ -59,8 +55,8 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
   let unsubscribe = (): void => undefined;
 
   function latest(): Cosigned | null {
-    const log = keys();
-    return log && cosigner.latest(logHash(log.name));
+    const served = follower.checkpoint();
+    return served && cosigner.latest(logHash(served.checkpoint.origin));
   }
 
   /** A smaller tree must be the beginning of the larger one. */
@@ -70,15 +66,14 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
   }
 
   async function cosignServed(): Promise<void> {
-    await refresh();
-    const [served, log, before] = [follower.checkpoint(), keys(), latest()];
-    if (!served || !log) return;
+    const [served, before] = [follower.checkpoint(), latest()];
+    if (!served) return;
     if (before && !(await continues(before, served))) {
       const [held, cosigned] = [served.note, before.note];
       return logger.error({ held, cosigned }, 'what is held does not continue what was cosigned; it is not cosigned');
     }
     cosignedAtMs = now();
-    const { text } = await cosigner.cosign(withoutCosignatures(served.note, log), before);
+    const { text } = await cosigner.cosign(partCosignatures(served.note).bare, before);
     if (text !== before?.text) moved();
   }
 

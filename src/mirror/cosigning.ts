@@ -74,6 +74,7 @@ export type MirrorCosigningDeps = {
   readonly times?: Partial<CosignerTimes> | undefined;
 };
 
+const UNREADABLE = 'the last entry of the log could not be read';
 const NOTE_TIMEOUT_MS = 5_000;
 
 export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<MirrorCosigning> {
@@ -82,31 +83,25 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
   const witnessKey = await openCosignerKey(dir, 'witness.key', witnessKeyName(hostId));
   const cosigner = await openCosigner(dir, 'mirror', cosignerKey, now);
   const witnessCosigner = await openCosigner(dir, 'witness', witnessKey, now);
-  let retired = await retiredKeys(index);
   let entryTime = await timeOfLastEntry(index);
   let own: MirrorCosigner | null = null;
+  let unsubscribe = (): void => undefined;
 
-  /** A checkpoint may be older than the newest key. */
-  const everyKey = (): LogKeys | null => keysOf(trust, retired);
+  const keys = (): LogKeys | null => keysOf(trust);
   const timekeepers = (): string[] => {
     const own = trust.current()?.cosigner;
     return [...(own ? [own] : []), ...(policy?.witnesses ?? []).map(({ vkey }) => vkey)];
   };
   const admission = createAdmission({
-    ...{ policy, keys: everyKey, cosigners: timekeepers, random: Math.random },
+    ...{ policy, keys, cosigners: timekeepers, random: Math.random },
     again: () => void lookAgain(deps, admission).catch((err) => logger.debug({ err }, 'no witnessed checkpoint yet')),
   });
   const shown = createShownCheckpoint({
     served: () => follower().checkpoint(),
     own: () => own?.latest() ?? null,
-    ...{ keys: everyKey, timekeepers, entryTime: () => entryTime, now },
+    ...{ timekeepers, entryTime: () => entryTime, now },
   });
   showAge(deps.metrics, shown.age);
-
-  async function refresh(): Promise<void> {
-    retired = await retiredKeys(index);
-    entryTime = await timeOfLastEntry(index);
-  }
 
   const lookAround = () =>
     void follower()
@@ -116,7 +111,7 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
 
   return {
     admission,
-    witness: createWitness({ cosigner: witnessCosigner, log: () => keysOf(trust, []) }),
+    witness: createWitness({ cosigner: witnessCosigner, log: keys }),
     note: shown.note,
     cosigned() {
       const latest = own?.latest();
@@ -129,17 +124,22 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
       ...{ cosigner: cosigner.vkey, witness: witnessKey.vkey },
     }),
     async start(moved) {
-      const keys = trust.current();
-      if (policy && keys) checkPolicyLog(policy, keys.log);
+      const known = trust.current();
+      if (policy && known) checkPolicyLog(policy, known.log);
+      const readTime = async () => {
+        entryTime = await timeOfLastEntry(index);
+      };
+      unsubscribe = follower().subscribe(() => void readTime().catch((err) => logger.error({ err }, UNREADABLE)));
       const hashes = (size: number) => storedHashes(index, size);
       own = createMirrorCosigner({
-        ...{ cosigner, follower: follower(), keys: everyKey, hashes, refresh, moved, logger, now },
+        ...{ cosigner, follower: follower(), hashes, moved, logger, now },
         times: { ...COSIGNER_TIMES, ...deps.times },
       });
       own.start();
       watch.start();
     },
     async close() {
+      unsubscribe();
       watch.close();
       admission.close();
       await own?.close();
@@ -159,14 +159,9 @@ async function lookAgain({ origin, client, follower }: MirrorCosigningDeps, admi
   if (note !== null && Number(note.split('\n', 2)[1]) > log.size()) log.hint(note, origin);
 }
 
-function keysOf(trust: Pick<OriginTrust, 'current'>, retired: readonly string[]): LogKeys | null {
+function keysOf(trust: Pick<OriginTrust, 'current'>): LogKeys | null {
   const keys = trust.current();
-  return keys && { name: logNameOf(keys), vkeys: [keys.log, ...retired.filter((vkey) => vkey !== keys.log)] };
-}
-
-async function retiredKeys(index: MetadataStore): Promise<string[]> {
-  const rows = await index.scan('log-key', '');
-  return [...new Set(rows.flatMap(({ key, row }) => [key, row.previous]))];
+  return keys && { name: logNameOf(keys), vkeys: [keys.log] };
 }
 
 async function timeOfLastEntry(index: MetadataStore): Promise<number> {

@@ -4,13 +4,7 @@
  */
 import { ageOf, type CheckpointAge, isPlausible } from '../core/checkpoint-age.ts';
 import { openCosignatures } from '../core/cosignature.ts';
-import {
-  type Cosigned,
-  cosignatureLines,
-  type LogKeys,
-  withCosignatures,
-  withoutCosignatures,
-} from '../core/cosigned.ts';
+import { type Cosigned, partCosignatures, withCosignatures } from '../core/cosigned.ts';
 import { FederationError } from '../core/errors.ts';
 import { COSIGNATURES_SERVED_MAX } from '../core/limits.ts';
 import type { HeldCheckpoint } from './held-log.ts';
@@ -27,7 +21,6 @@ export type ShownCheckpointDeps = {
   readonly served: () => HeldCheckpoint | null;
   /** What this mirror cosigned last. */
   readonly own: () => Cosigned | null;
-  readonly keys: () => LogKeys | null;
   /** Whose times count: the origin's own cosigner, and the witnesses of the policy. */
   readonly timekeepers: () => readonly string[];
   /** Time of the last entry that is held, unix ms; 0 if there is none. */
@@ -37,16 +30,14 @@ export type ShownCheckpointDeps = {
 };
 
 export function createShownCheckpoint(deps: ShownCheckpointDeps): ShownCheckpoint {
-  const { served, own, keys, timekeepers, entryTime, now } = deps;
+  const { served, own, timekeepers, entryTime, now } = deps;
   let shown: { readonly of: string; readonly line: string | undefined; readonly note: string } | null = null;
   // Who saw an older one at that time has seen that there was no newer one then.
   let newest = 0;
 
   function compose(held: HeldCheckpoint, line: string | undefined): string {
-    const log = keys();
-    if (!log) return held.note;
-    const bare = withoutCosignatures(held.note, log);
-    return withCosignatures(bare, [...(line ? [line] : []), ...cosignatureLines(held.note)], COSIGNATURES_SERVED_MAX);
+    const { bare, lines } = partCosignatures(held.note);
+    return withCosignatures(bare, [...(line ? [line] : []), ...lines], COSIGNATURES_SERVED_MAX);
   }
 
   /** Seconds since 1970. */
