@@ -14,7 +14,7 @@ import type { MetadataStore } from '../io/metadata-store.ts';
 import { openMirrorStores, openOriginStores } from '../io/stores.ts';
 import { indexReader } from '../io/verify-stores.ts';
 import { openHeldLog } from '../mirror/held-log.ts';
-import { mendLog } from '../origin/log.ts';
+import { mendLog } from '../origin/log-batch.ts';
 import { dataDirsIn, type FoundDataDir } from './data-dirs.ts';
 
 /** What is folded, and how it is mended at a start. */

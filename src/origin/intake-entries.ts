@@ -6,7 +6,7 @@ import { sha256Hex } from '../core/hash.ts';
 import { formatVersionEntry } from '../core/head.ts';
 import type { Incident } from '../core/learn.ts';
 import type { ComposedHead } from './compose-head.ts';
-import type { NewEntry } from './log.ts';
+import type { NewEntry } from './log-batch.ts';
 import type { PackageView } from './package-index.ts';
 import type { TakenPackument } from './take-packument.ts';
 

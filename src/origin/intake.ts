@@ -35,7 +35,8 @@ import {
   withdrawalsOf,
   withdrawnIncident,
 } from './intake-entries.ts';
-import type { Log, NewEntry } from './log.ts';
+import type { Log } from './log.ts';
+import type { NewEntry } from './log-batch.ts';
 import { putBlobs, restoreBlobs } from './package-blobs.ts';
 import { listedCount, type PackageIndex, type PackageView } from './package-index.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';

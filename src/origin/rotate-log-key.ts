@@ -21,7 +21,7 @@ import {
 import type { Logger } from '../io/logger.ts';
 import type { OriginStores } from '../io/stores.ts';
 import { openOwnGuard } from './fork-guard.ts';
-import { appendBatch, type BatchStep, lastEntry, mendLog } from './log.ts';
+import { appendBatch, type BatchStep, lastEntry, mendLog } from './log-batch.ts';
 
 type Stores = Pick<OriginStores, 'metadata' | 'blobs'>;
 
