@@ -11,7 +11,6 @@ import {
   randomBytes,
   sign,
 } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { fromHex, text, toBase64, toHex, utf8 } from '../core/bytes.ts';
 import { UsageError } from '../core/errors.ts';
@@ -19,14 +18,15 @@ import { formatKeysNoteText, logNameOf, openKeysNote, type OriginKeys as PublicK
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
 import { hostKeyName, originCosignerName } from '../core/membership.ts';
 import { COSIGNATURE_TYPE, formatVkey, hostIdOf, signNote, splitNote } from '../core/note.ts';
-import { ignoreMissing, makeFolder, openIfThere, readBounded, syncFolder, writeDurably } from './durable-file.ts';
+import { makeFolder, openIfThere, readBounded, writeDurably } from './durable-file.ts';
 
 const KEY_FILE_BYTES_MAX = 4_096;
-const FOLDER = 'keys';
-const LOG_KEY = 'log.key';
-const CERTIFICATE = 'keys.note';
-/** Behind the name of a file that is to take the file's place. */
-const NEXT = '.next';
+/** The folder of keys in a data directory, and files in it that come in two versions while the log key is changed. */
+export const FOLDER = 'keys';
+export const LOG_KEY = 'log.key';
+export const CERTIFICATE = 'keys.note';
+/** Behind the name of a file that is to take the file's place (io/next-log-key.ts). */
+export const NEXT = '.next';
 
 /** An Ed25519 key that can sign. `publicKey` is the raw key, 32 bytes. */
 export type SigningKey = {
@@ -111,7 +111,8 @@ async function createOriginKeys(folder: string, logName: string | null): Promise
   return { ...online, rootVkey: root.vkey, rootKeyFile, note };
 }
 
-async function certify(online: OnlineKeys, root: SigningKey): Promise<Uint8Array> {
+/** The note that certifies these keys, signed by root key and log key. */
+export async function certify(online: OnlineKeys, root: SigningKey): Promise<Uint8Array> {
   return utf8(await signNote(formatKeysNoteText(publicKeys(online, root.vkey)), [root, online.log]));
 }
 
@@ -123,42 +124,6 @@ export async function openRootKey(file: string, keys: Pick<OriginKeys, 'logName'
   const root = signingKey(`${keys.logName}/root`, await openKey(file, 'ed25519', 'must exist'));
   if (root.vkey === keys.rootVkey) return root;
   throw new UsageError(`${file} is not the root key of ${keys.logName}, which is ${keys.rootVkey}`);
-}
-
-/**
- * Makes another log key and the note that certifies it, beside the files whose place they are to take: first the key,
- * then the note. Both are durable when this resolves.
- */
-export async function makeNextLogKey(dir: string, keys: OriginKeys, root: SigningKey): Promise<SigningKey> {
-  const folder = join(dir, FOLDER);
-  const log = signingKey(keys.logName, await openKey(join(folder, LOG_KEY + NEXT), 'ed25519', 'make'));
-  await writeDurably(join(folder, CERTIFICATE + NEXT), await certify({ ...keys, log }, root));
-  return log;
-}
-
-/** Vkey of a log key that waits with its note to take its place; null if there is none, or only one without a note. */
-export async function nextLogVkey(dir: string): Promise<string | null> {
-  const note = await readBounded(join(dir, FOLDER, CERTIFICATE + NEXT), NOTE_BYTES_MAX);
-  return note && openKeysNote(note, null).log;
-}
-
-/** Puts next log key and note in their places: first the key. After a crash in between it is to be called again. */
-export async function takeNextLogKey(dir: string): Promise<void> {
-  for (const name of [LOG_KEY, CERTIFICATE]) {
-    const path = join(dir, FOLDER, name);
-    await rename(path + NEXT, path).catch(ignoreMissing);
-    await syncFolder(join(dir, FOLDER));
-  }
-}
-
-/** Forgets next log key and note: first the note, since a note without its key means that the key is in its place. */
-export async function dropNextLogKey(dir: string): Promise<void> {
-  for (const name of [CERTIFICATE, LOG_KEY]) {
-    const path = await pathIfThere(join(dir, FOLDER, name + NEXT));
-    if (path === null) continue;
-    await rm(path);
-    await syncFolder(join(dir, FOLDER));
-  }
 }
 
 /**
@@ -220,6 +185,11 @@ function publicKeys({ log, hosts, cosigner, exchange }: OnlineKeys, root: string
 }
 
 type Missing = 'make' | 'must exist';
+
+/** A log key in a file of its own, made if it is not there. */
+export async function openLogKey(path: string, logName: string): Promise<SigningKey> {
+  return signingKey(logName, await openKey(path, 'ed25519', 'make'));
+}
 
 async function openKey(path: string, type: 'ed25519' | 'x25519', missing: Missing): Promise<KeyObject> {
   const stored = await readPrivate(path);

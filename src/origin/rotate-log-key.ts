@@ -10,15 +10,9 @@
  * 3. The tables take it in, then key and note move to their places. Crash: {@link settleLogKey} finishes it.
  */
 import { signLogKey } from '../core/log-key.ts';
-import {
-  dropNextLogKey,
-  makeNextLogKey,
-  nextLogVkey,
-  openOriginKeys,
-  openRootKey,
-  takeNextLogKey,
-} from '../io/key-file.ts';
+import { openOriginKeys, openRootKey } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
+import { dropNextLogKey, makeNextLogKey, nextLogVkey, takeNextLogKey } from '../io/next-log-key.ts';
 import type { OriginStores } from '../io/stores.ts';
 import { openOwnGuard } from './fork-guard.ts';
 import { appendBatch, type BatchStep, lastEntry, mendLog } from './log-batch.ts';
