@@ -159,7 +159,11 @@ export type LogReply = {
 };
 
 /** Makes another answer of the honest one; `null` never answers at all. */
-export type Lie = (honest: LogReply, request: IncomingMessage) => LogReply | null | Promise<LogReply | null>;
+export type Lie = (
+  honest: LogReply,
+  request: IncomingMessage,
+  log: SignedLog,
+) => LogReply | null | Promise<LogReply | null>;
 
 /** Serves a {@link SignedLog} as an origin or a mirror does, and lies where it is told to. */
 export interface LogServer {
@@ -201,7 +205,7 @@ export async function serveLog(t: Pick<TestContext, 'after'>, log: SignedLog, po
     if (path === 'changes') return openFeed(response);
     const honest = await honestReply(path, request);
     const lie = lies.find(({ matches }) => matches.test(path));
-    const reply = lie ? await lie.lie(honest, request) : honest;
+    const reply = lie ? await lie.lie(honest, request, served.log) : honest;
     if (reply) await send(reply, request, response);
   }
 
