@@ -115,15 +115,6 @@ test('what waits while the log is halted is not appended', async () => {
   assert.equal(await metadata.size(), 1);
 });
 
-test('a header carries a note unchanged; what is none is passed over', async () => {
-  const { notes } = await startLog([1]);
-  const note = notes[0] as string;
-  assert.equal(parseCheckpointHeader(formatCheckpointHeader(note)), note);
-  for (const bad of [undefined, '', '%%%', 'AA==', 'A'.repeat(5_000), ['a', 'b']]) {
-    assert.equal(parseCheckpointHeader(bad), null);
-  }
-});
-
 test('an origin that was restored from a backup stops, says so, and goes on once the right data are back', async (t) => {
   const data = tempFolder();
   const first = await startWholeOrigin(t, { config: { data } });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { type TestContext, test } from 'node:test';
-import { StorageFullError } from '../../src/core/errors.ts';
+import { LogHaltedError, StorageFullError } from '../../src/core/errors.ts';
 import { change, versionKey } from '../../src/core/tables.ts';
 import { openLog } from '../../src/origin/log.ts';
 import { createTarballs, type TarballRef } from '../../src/origin/tarballs.ts';
@@ -30,7 +30,7 @@ async function start(t: TestContext) {
   const deps = { metadata, blobs, store, log, upstream, incidents, random: () => 0, now: () => 1 };
   const open = () => createTarballs(deps as unknown as Parameters<typeof createTarballs>[0]);
   const kinds = () => journalKinds(metadata);
-  return { metadata, blobs, store, sha512, ref, tarballs: open(), open, kinds };
+  return { metadata, blobs, store, log, sha512, ref, tarballs: open(), open, kinds };
 }
 
 async function* bodyOf(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
@@ -52,6 +52,17 @@ test('many hits at once on a stored tarball measure it once', async (t) => {
   await assert.rejects(tarballs.fetch(ref), StorageFullError);
   const restarted = open();
   await Promise.all(Array.from({ length: 5 }, () => restarted.fetch(ref)));
+  assert.deepEqual(await kinds(), ['measured']);
+});
+
+test('while the log is halted a tarball is served without being measured, and measured once it goes on', async (t) => {
+  const { log, tarballs, ref, sha512, kinds } = await start(t);
+  const append = log.append.bind(log);
+  log.append = () => Promise.reject(new LogHaltedError('signed elsewhere'));
+  assert.equal(await tarballs.fetch(ref), sha512);
+  assert.deepEqual([await tarballs.size(sha512), await tarballs.measured(sha512), await kinds()], [26, null, []]);
+  log.append = append;
+  assert.equal(await tarballs.fetch(ref), sha512);
   assert.deepEqual(await kinds(), ['measured']);
 });
 
