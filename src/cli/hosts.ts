@@ -8,7 +8,7 @@ import { originDirOf } from './origin-dir.ts';
 /** What is shown of a row of `GET /hosts` on the admin socket. */
 export type ShownHost = Pick<
   HostListing,
-  'id' | 'url' | 'standing' | 'present' | 'healthy' | 'behind' | 'private' | 'reason' | 'operator'
+  'id' | 'url' | 'standing' | 'present' | 'healthy' | 'behind' | 'withdrawals' | 'private' | 'reason' | 'operator'
 >;
 
 /** Prints applications and hosts in columns. */
@@ -48,10 +48,11 @@ function stateOf(host: ShownHost): string {
   return host.private ? `${state}, private` : state;
 }
 
-function presentStateOf({ standing, healthy, behind }: ShownHost): string {
+function presentStateOf({ standing, healthy, behind, withdrawals }: ShownHost): string {
   if (standing !== 'approved') return 'here';
   if (!healthy) return 'unwell';
-  return behind ? 'behind' : 'here';
+  if (withdrawals === 'kept') return 'unwell';
+  return behind || withdrawals === 'missed' ? 'behind' : 'here';
 }
 
 function checkId(id: string): string {

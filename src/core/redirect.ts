@@ -26,6 +26,8 @@ export const HOST_REASONS = {
   'not-present': 'it is not connected',
   unhealthy: 'its last probes failed',
   behind: 'it has not followed the log for minutes, and may not know what was withdrawn',
+  'withdrawal-missed': 'it has not taken in a withdrawal whose deadline has passed',
+  'withdrawal-kept': 'it goes on serving what was withdrawn',
   downgrade: 'a request that came by https is never sent on to http',
   'same-hostname': "it shares the door's hostname, so the client would send its token along",
   loopback: 'it is reachable only from its own machine, and the client is elsewhere',
@@ -160,6 +162,7 @@ function reasonOfHost(host: HostView, secure: boolean, nearby: boolean): HostRea
   if (!host.approved) return 'not-approved';
   if (!host.present) return 'not-present';
   if (!host.healthy) return 'unhealthy';
+  if (host.withdrawals) return `withdrawal-${host.withdrawals}`;
   if (host.behind) return 'behind';
   if (secure && host.scheme !== 'https') return 'downgrade';
   return isLoopbackHostname(host.hostname) && !nearby ? 'loopback' : null;

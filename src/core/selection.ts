@@ -1,5 +1,11 @@
 /** Choosing one host among those that may serve a blob. */
 
+/**
+ * What is held against a host about withdrawals: `missed`: it has not taken in one whose deadline has passed; `kept`: it goes
+ * on serving what it should have dropped.
+ */
+export type HostWithdrawals = 'missed' | 'kept';
+
 /** A host as a decision sees it. */
 export type HostView = {
   /** 16 hex digits. */
@@ -17,6 +23,8 @@ export type HostView = {
   readonly private: boolean;
   /** It shows that it has not followed the log for minutes. Left out: it follows, or nothing is known of it. */
   readonly behind?: boolean;
+  /** Left out: nothing. */
+  readonly withdrawals?: HostWithdrawals;
   /** Why it is not healthy, in words. */
   readonly reason?: string;
 };

@@ -1,7 +1,8 @@
 /** A host as others see it: for decisions about redirects, and for admins. */
 import type { Health } from '../core/health.ts';
 import type { Heartbeat } from '../core/membership.ts';
-import type { HostView } from '../core/selection.ts';
+import { HOST_REASONS } from '../core/redirect.ts';
+import type { HostView, HostWithdrawals } from '../core/selection.ts';
 import { evictionOf, type HostRows, type Standing, standingOf } from '../core/standing.ts';
 
 /** A host as an admin sees it. Times in unix ms. */
@@ -23,6 +24,8 @@ export type HostListing = {
   readonly size: number | null;
   /** The log has outgrown that minutes ago: it is sent no clients until it follows. */
   readonly behind: boolean;
+  /** What is held against it about withdrawals: it is sent no clients meanwhile; null for nothing. */
+  readonly withdrawals: HostWithdrawals | null;
 };
 
 /** What is known of a host besides its rows; none of it is stored. */
@@ -32,11 +35,12 @@ export type HostSigns = {
   readonly heartbeat: Heartbeat | null;
   readonly size: number | null;
   readonly behind: boolean;
+  readonly withdrawals: HostWithdrawals | null;
 };
 
 const BEHIND = 'does not follow the log';
 
-export function viewOf(id: string, rows: HostRows, { present, health, behind }: HostSigns): HostView {
+export function viewOf(id: string, rows: HostRows, { present, health, behind, withdrawals }: HostSigns): HostView {
   const { url, private: hidden } = rows.application;
   const { hostname, protocol } = new URL(url);
   const scheme = protocol === 'https:' ? 'https' : 'http';
@@ -45,18 +49,24 @@ export function viewOf(id: string, rows: HostRows, { present, health, behind }: 
   return {
     ...view,
     ...(behind ? { behind } : {}),
+    ...(withdrawals ? { withdrawals } : {}),
     ...(health.reason === null ? {} : { reason: health.reason }),
   };
 }
 
 export function listingOf(id: string, rows: HostRows, signs: HostSigns): HostListing {
-  const { present, health, heartbeat, size, behind } = signs;
+  const { present, health, heartbeat, size, behind, withdrawals } = signs;
   const { url, private: hidden, operator, software, applied } = rows.application;
-  const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason ?? (behind ? BEHIND : null);
+  const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason ?? reasonAgainst(signs);
   const standing = standingOf(rows);
   const { healthy } = health;
   const facts = { id, url, standing, reason, private: hidden, present, healthy, operator, software, applied };
-  return { ...facts, heartbeat, size, behind };
+  return { ...facts, heartbeat, size, behind, withdrawals };
+}
+
+function reasonAgainst({ withdrawals, behind }: HostSigns): string | null {
+  if (withdrawals) return HOST_REASONS[`withdrawal-${withdrawals}`];
+  return behind ? BEHIND : null;
 }
 
 /** How many hosts are known, and how many of them are still in after each condition for being sent clients. */
@@ -64,7 +74,7 @@ export function countStates(views: readonly HostView[]): [state: string, count: 
   const approved = views.filter((view) => view.approved);
   const present = approved.filter((view) => view.present);
   const healthy = present.filter((view) => view.healthy);
-  const following = healthy.filter((view) => !view.behind);
+  const following = healthy.filter((view) => !view.behind && !view.withdrawals);
   const states = { known: views, approved, present, healthy, following };
   return Object.entries(states).map(([state, hosts]) => [state, hosts.length]);
 }

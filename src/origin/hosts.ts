@@ -14,7 +14,7 @@ import {
   type Heartbeat,
   parseHostKey,
 } from '../core/membership.ts';
-import type { HostView } from '../core/selection.ts';
+import type { HostView, HostWithdrawals } from '../core/selection.ts';
 import { type HostRows, type Standing, standingOf } from '../core/standing.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import type { OriginKeys } from '../io/key-file.ts';
@@ -32,6 +32,7 @@ import type { Log } from './log.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
 import { proveHost } from './prove-host.ts';
+import type { WithdrawalJudge } from './withdrawal-judge.ts';
 
 export type HostsDeps = {
   readonly store: MetadataStore;
@@ -54,6 +55,8 @@ export type HostsDeps = {
   readonly monotonic?: () => number;
   readonly heartbeatSeconds?: number;
   readonly probeIntervalMs?: number;
+  /** Left out: nothing is known of withdrawals, and nothing is decided by them. */
+  readonly withdrawals?: WithdrawalJudge;
 } & Pick<HostProgressDeps, 'cosignatures' | 'behindMs'>;
 
 export type Hosts = {
@@ -129,6 +132,10 @@ class OriginHosts implements Hosts {
       hostsVkey: deps.keys.hosts.vkey,
       logName: deps.keys.logName,
       record: (hostId, result) => this.#record(hostId, result),
+      withdrawnFor: async (hostId) => (await deps.withdrawals?.question(hostId)) ?? null,
+      recordWithdrawn: (hostId, asked, isServed) => {
+        if (deps.withdrawals?.answered(hostId, asked, isServed)) this.#views = null;
+      },
       intervalMs: deps.probeIntervalMs ?? PROBE_INTERVAL_MS,
     });
   }
@@ -205,7 +212,8 @@ class OriginHosts implements Hosts {
   }
 
   views(): readonly HostView[] {
-    if (!this.#views || this.#monotonic() > this.#views.untilMs) {
+    const judgedUntil = this.#deps.withdrawals?.validUntil() ?? Number.POSITIVE_INFINITY;
+    if (!this.#views || this.#monotonic() > this.#views.untilMs || this.#now() >= judgedUntil) {
       const hosts = [...this.#register.all()].map(([id, rows]) => viewOf(id, rows, this.#signsOf(id)));
       const lookMs = this.#monotonic() + this.#progress.lookMs;
       this.#views = { hosts, untilMs: Math.min(this.#presence.nextEndMs(), lookMs) };
@@ -280,7 +288,14 @@ class OriginHosts implements Hosts {
 
   /** A heartbeat counts whatever it carries. */
   async #takeCosigned(hostId: string, said: CosignedByHost): Promise<void> {
-    if (await this.#progress.take(hostId, said)) this.#views = null;
+    const before = this.#withdrawalsOf(hostId);
+    const isOther = await this.#progress.take(hostId, said);
+    this.#deps.withdrawals?.held(hostId, this.#progress.heldBy(hostId) ?? 0);
+    if (isOther || this.#withdrawalsOf(hostId) !== before) this.#views = null;
+  }
+
+  #withdrawalsOf(hostId: string): HostWithdrawals | null {
+    return this.#deps.withdrawals?.verdictOn(hostId, this.#progress.heldBy(hostId)) ?? null;
   }
 
   #presenceChanged(hostId: string): void {
@@ -328,6 +343,7 @@ class OriginHosts implements Hosts {
   #signsOf(id: string): HostSigns {
     const heartbeat = this.#heartbeats.get(id) ?? null;
     const [size, behind] = [this.#progress.heldBy(id), this.#progress.isBehind(id)];
-    return { present: this.#presence.isPresent(id), health: this.#healthOf(id), heartbeat, size, behind };
+    const [present, health] = [this.#presence.isPresent(id), this.#healthOf(id)];
+    return { present, health, heartbeat, size, behind, withdrawals: this.#withdrawalsOf(id) };
   }
 }

@@ -9,6 +9,7 @@ import type { ProbeResult } from '../core/health.ts';
 import { openHostsList } from '../core/hosts-list.ts';
 import { sriOf } from '../core/integrity.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
+import type { WithdrawnTarball } from '../core/withdrawal-watch.ts';
 import { collect } from '../io/http-body.ts';
 import type { HttpClient } from '../io/http-client.ts';
 
@@ -40,6 +41,9 @@ export type ProberDeps = {
   readonly hostsVkey: string;
   readonly logName: string;
   readonly record: (hostId: string, result: ProbeResult) => void;
+  /** What else to ask a host for, which it must not have any more; null for nothing this time. */
+  readonly withdrawnFor: (hostId: string) => Promise<WithdrawnTarball | null>;
+  readonly recordWithdrawn: (hostId: string, asked: WithdrawnTarball, isServed: boolean) => void;
   readonly intervalMs: number;
 };
 
@@ -59,6 +63,7 @@ const CLIENT_HEADERS = {
 
 export function createProber(deps: ProberDeps): Prober {
   const running = new Map<string, Promise<void>>();
+  const asking = new Map<string, Promise<void>>();
   const closing = new AbortController();
   /** Longest ago first; those never looked at are at the front. */
   const order = new Map<string, number>();
@@ -81,7 +86,17 @@ export function createProber(deps: ProberDeps): Prober {
   function round(): void {
     const waiting = deps.targets().filter(({ id }) => !running.has(id));
     waiting.sort((a, b) => (order.get(a.id) ?? 0) - (order.get(b.id) ?? 0));
-    for (const target of waiting.slice(0, RUNNING_MAX - running.size)) void probe(target);
+    for (const target of waiting.slice(0, RUNNING_MAX - running.size)) void look(target);
+  }
+
+  /** What it must not have any more is asked for only after it has shown how it is. */
+  async function look(target: ProbeTarget): Promise<void> {
+    await probe(target);
+    if (asking.has(target.id) || closing.signal.aborted) return;
+    const asked = askWithdrawn(deps, target, closing.signal);
+    asking.set(target.id, asked);
+    await asked;
+    asking.delete(target.id);
   }
 
   return {
@@ -96,7 +111,7 @@ export function createProber(deps: ProberDeps): Prober {
     async close() {
       clearInterval(timer);
       closing.abort(new Error('the origin is stopping'));
-      await Promise.all(running.values());
+      await Promise.all([...running.values(), ...asking.values()]);
     },
   };
 }
@@ -117,6 +132,21 @@ export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: A
     return { kind: isRight(body) ? 'good' : 'wrong-bytes' };
   } catch (error) {
     return failureOf(error);
+  }
+}
+
+/** Asks as anybody may, without a mark. Never rejects: no answer is no news. */
+async function askWithdrawn(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<void> {
+  try {
+    const asked = await deps.withdrawnFor(target.id);
+    if (!asked || signal.aborted) return;
+    const options = { maxBytes: Number.MAX_SAFE_INTEGER, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal };
+    const url = `${target.url}/-/federation/blob/sha512/${asked.sha512}`;
+    const { status, body } = await deps.client.open(url, { ...options, headers: CLIENT_HEADERS });
+    body.destroy();
+    deps.recordWithdrawn(target.id, asked, status === 200 || status === 206);
+  } catch {
+    return;
   }
 }
 

@@ -41,6 +41,8 @@ import { settleLogKey } from './rotate-log-key.ts';
 import { routePage } from './route-page.ts';
 import { settleUpstream, withoutSlash } from './settle-upstream.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
+import { createWithdrawalJudge } from './withdrawal-judge.ts';
+import { openWithdrawnTarballs } from './withdrawn-tarballs.ts';
 
 export type OriginConfig = OriginSettings & {
   readonly freshnessMs: number;
@@ -184,11 +186,16 @@ async function serve(
   cleanups.push(() => hostClient.close());
   const cosigning = await openOriginCosigning(config, deps, parts, cleanups);
   const { cosignatures } = cosigning;
+  const withdrawn = await openWithdrawnTarballs({
+    ...{ ...registry, metadata: stores.metadata, store: stores.tarballs, logger },
+  });
+  cleanups.push(() => withdrawn.close());
   const hosts = await createHosts({
     store: stores.metadata,
     log: registry.log,
     keys,
     cosignatures,
+    withdrawals: createWithdrawalJudge({ ...withdrawn, logger, metrics, now, random: Math.random }),
     doors,
     allowPrivate: config.allowPrivate,
     isOwnHost: deps.isOwnHost ?? (() => false),
@@ -333,7 +340,9 @@ function monotonicNow(): () => number {
 function health({ log, guard }: Registry, hosts: Hosts, failure: Error | null): Answer {
   if (failure) return problemAnswer(503, 'broken', failure.message);
   const views = hosts.views();
-  const fit = views.filter((host) => host.approved && host.present && host.healthy && !host.behind).length;
+  const fit = views.filter(
+    (host) => host.approved && host.present && host.healthy && !host.behind && !host.withdrawals,
+  ).length;
   const facts = {
     status: guard.halted() === null ? 'ok' : 'halted',
     role: 'origin',

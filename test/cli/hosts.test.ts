@@ -14,6 +14,7 @@ const host: ShownHost = {
   present: true,
   healthy: true,
   behind: false,
+  withdrawals: null,
   private: false,
   reason: null,
   operator: null,
@@ -24,6 +25,8 @@ test('hosts are listed in columns, with what they are now', () => {
     host,
     { ...host, id: 'fedcba9876543210', healthy: false, reason: 'served wrong bytes' },
     { ...host, id: '1111111111111111', behind: true, reason: 'does not follow the log' },
+    { ...host, id: '2222222222222222', withdrawals: 'missed', reason: 'it missed a withdrawal' },
+    { ...host, id: '3333333333333333', withdrawals: 'kept', reason: 'it serves what was withdrawn' },
     { ...host, id: '0000000000000000', standing: 'pending', present: false, private: true },
   ]);
   assert.equal(
@@ -33,6 +36,8 @@ test('hosts are listed in columns, with what they are now', () => {
       '0123456789abcdef  approved  here           https://mirror.example',
       'fedcba9876543210  approved  unwell         https://mirror.example  served wrong bytes',
       '1111111111111111  approved  behind         https://mirror.example  does not follow the log',
+      '2222222222222222  approved  behind         https://mirror.example  it missed a withdrawal',
+      '3333333333333333  approved  unwell         https://mirror.example  it serves what was withdrawn',
       '0000000000000000  pending   away, private  https://mirror.example',
       '',
     ].join('\n'),

@@ -30,6 +30,8 @@ function lookAt(t: TestContext, port: number, pick: ProbeBlob | null): Promise<P
     hostsVkey: '',
     logName: '',
     record: () => undefined,
+    withdrawnFor: async () => null,
+    recordWithdrawn: () => undefined,
     intervalMs: 1,
   };
   const target = { id: '0123456789abcdef', url: `http://127.0.0.1:${port}` };
