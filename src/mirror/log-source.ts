@@ -25,21 +25,28 @@ export type LogSource = {
   tile(tile: Tile): Promise<Uint8Array>;
   /** @throws WrongTileError if what came is no bundle of that width */
   entries(bundle: Bundle): Promise<Uint8Array[]>;
+  /** The same source for as long as this signal lets it: requests that are under way when it aborts end then, too. */
+  until(signal: AbortSignal): LogSource;
 };
 
 /** ms. What a tile may take bounds how slow a source may be before the next one is tried. */
 export type SourceTimes = { readonly noteTimeoutMs: number; readonly tileTimeoutMs: number };
 export const SOURCE_TIMES: SourceTimes = { noteTimeoutMs: 5_000, tileTimeoutMs: 15_000 };
 
-export function createLogSource(deps: {
+export type LogSourceDeps = {
   readonly name: string;
   readonly url: string;
   readonly client: Pick<HttpClient, 'request'>;
   readonly times: SourceTimes;
   readonly signal: AbortSignal;
-}): LogSource {
+};
+
+export function createLogSource(deps: LogSourceDeps): LogSource {
+  return sourceWith(deps, createBodyRooms(BUNDLE_ROOMS));
+}
+
+function sourceWith(deps: LogSourceDeps, rooms: ReturnType<typeof createBodyRooms>): LogSource {
   const { name, url, client, times, signal } = deps;
-  const rooms = createBodyRooms(BUNDLE_ROOMS);
 
   /** Null if there is no such thing. */
   async function ask(path: string, maxBytes: number, totalTimeoutMs: number, room?: Room): Promise<Uint8Array | null> {
@@ -98,5 +105,6 @@ export function createLogSource(deps: {
       throw new WrongTileError({ paths: [path], reason: `${bytes.length} bytes from ${url} instead of ${length}` });
     },
     entries: (wanted) => rooms((room) => bundle(wanted, room)),
+    until: (more) => sourceWith({ ...deps, signal: AbortSignal.any([signal, more]) }, rooms),
   };
 }

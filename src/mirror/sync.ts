@@ -7,8 +7,8 @@
 
 import { equal } from '../core/bytes.ts';
 import { type Entry, parseEntry } from '../core/entry.ts';
-import { RollbackError, SplitViewError, UpstreamTimeoutError } from '../core/errors.ts';
-import { type HashReader, proveConsistency, type TreeHead, treeHash } from '../core/merkle.ts';
+import { RollbackError, SplitViewError, UpstreamTimeoutError, WrongTileError } from '../core/errors.ts';
+import { type HashReader, proveConsistency, rootHash, type TreeHead, treeHash } from '../core/merkle.ts';
 import {
   checkBundle,
   checkEnd,
@@ -64,23 +64,60 @@ export async function syncTo(seen: HeldCheckpoint, source: LogSource, deps: Sync
   const served = log.served();
   const standing = served === null ? 'newer' : standingOf(seen.checkpoint, served.checkpoint);
   if (standing === 'same') return false;
-  const read = createTileReader(seen.checkpoint, tilesOf(source));
-  await checkHistory(seen, read, log);
-  if (served !== null && standing === 'older') throw rollback(served, seen);
-  deps.admit?.();
-  await readTail(seen, source, read, deps);
+  checkEmpty(seen.checkpoint);
+  const pass = new AbortController();
+  // What is still asked for when the pass ends, well or not, is of no use to anyone.
+  const asked = source.until(pass.signal);
+  try {
+    const read = createTileReader(seen.checkpoint, tilesOf(asked));
+    await checkHistory(seen, read, log);
+    if (served !== null && standing === 'older') throw rollback(served, seen);
+    deps.admit?.();
+    await readTail(seen, asked, read, deps);
+  } finally {
+    pass.abort(new Error('this pass of following the log has ended'));
+  }
   await log.serve(seen);
   return true;
 }
 
-/** Both trees must agree as far as both go. What is held is proven already, so it vouches for all that is smaller. */
+/**
+ * Judges a checkpoint of at most as many entries as are held.
+ * @throws SplitViewError if it is not of the history that is held
+ */
+export function checkAgainstHeld(seen: HeldCheckpoint, log: HeldLog): Promise<void> {
+  return checkHistory(seen, log.hashes(log.head().size), log);
+}
+
+/** No tile vouches for the root of a log without entries. */
+function checkEmpty({ size, root }: TreeHead): void {
+  if (size > 0 || equal(root, rootHash([]))) return;
+  throw new WrongTileError({ paths: ['checkpoint'], reason: 'a log without entries has another root' });
+}
+
+/**
+ * Both trees must agree as far as both go. What is held is proven already, so it vouches for all that is smaller: by the
+ * note that is served as far as that goes, else by that of the larger tree of which the rest is a part.
+ */
 async function checkHistory(seen: HeldCheckpoint, read: HashReader, log: HeldLog): Promise<void> {
-  const [held, offered]: [TreeHead, TreeHead] = [log.head(), seen.checkpoint];
+  const [head, served] = [log.head(), log.served()];
+  if (served) await checkAgainst(served.checkpoint, served.note, seen, read, log);
+  if (head.size !== served?.checkpoint.size) await checkAgainst(head, log.target()?.note ?? '', seen, read, log);
+}
+
+async function checkAgainst(
+  held: TreeHead,
+  note: string,
+  { checkpoint: offered, note: offeredNote }: HeldCheckpoint,
+  read: HashReader,
+  log: HeldLog,
+): Promise<void> {
   const isLonger = offered.size > held.size;
   const [small, large] = isLonger ? [held, offered] : [offered, held];
-  const hashes = isLonger ? read : log.hashes(held.size);
+  const hashes = offered.size > log.head().size ? read : log.hashes(log.head().size);
   if (equal(await treeHash(small.size, hashes), small.root)) return;
-  throw splitView(log, seen, await proveConsistency(small.size, large.size, hashes));
+  const proof = await proveConsistency(small.size, large.size, hashes);
+  throw new SplitViewError({ originLine: offered.origin, held: note, offered: offeredNote, proof });
 }
 
 async function readTail(seen: HeldCheckpoint, source: LogSource, read: HashReader, deps: SyncDeps): Promise<void> {
@@ -188,13 +225,6 @@ function tilesOf(source: LogSource): (tiles: readonly Tile[]) => Promise<Uint8Ar
     return asked;
   };
   return (tiles) => Promise.all(tiles.map(tileOf));
-}
-
-/** What is held may be part of a larger tree than the one that is served: then it is that one's note which vouches for it. */
-function splitView(log: HeldLog, seen: HeldCheckpoint, proof: readonly Uint8Array[]): SplitViewError {
-  const held = log.target() ?? log.served();
-  const facts = { originLine: seen.checkpoint.origin, held: held?.note ?? '', offered: seen.note };
-  return new SplitViewError({ ...facts, proof });
 }
 
 function rollback(served: HeldCheckpoint, { checkpoint }: HeldCheckpoint): RollbackError {
