@@ -1,5 +1,8 @@
 /** How far a mirror has come with carrying out what the log withdraws and brings back: what it keeps over restarts. */
 
+/** Setting with the tarballs that are about to be removed: a JSON list of their sha512s. */
+export const BURYING_SETTING = 'burying';
+
 /** An entry of the log that was looked at and is not carried out. */
 export type OpenEntry = {
   /** Its place in the log, from 0. */

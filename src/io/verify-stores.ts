@@ -13,6 +13,7 @@ import { verifyIndex, verifyJournal } from '../core/verify-index.ts';
 import { type LogReader, verifyLog } from '../core/verify-log.ts';
 import type { Check, VerifyReport } from '../core/verify-report.ts';
 import { FOLDS, verifyTables } from '../core/verify-tables.ts';
+import { verifyTombstones } from '../core/verify-tombstones.ts';
 import type { BlobStore } from './blob-store.ts';
 import { readBounded } from './durable-file.ts';
 import type { MetadataStore } from './metadata-store.ts';
@@ -73,6 +74,7 @@ async function mirrorChecks({ blobs, index, door }: MirrorStores, published: Pub
     await verifyTables(reader, FOLDS.mirror),
     ...(door ? [await verifyHeads(reader), await verifyBlobs('index', door.blobs)] : []),
     await verifyBlobs('blobs', blobs),
+    await verifyTombstones(reader, (hex) => blobs.has({ algorithm: 'sha512', hex })),
   ];
 }
 

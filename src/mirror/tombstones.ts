@@ -7,6 +7,7 @@
  * again, so removing too much costs a download, and removing too little is never an answer to a crash.
  */
 import { change, type TombstoneRow } from '../core/tables.ts';
+import { BURYING_SETTING } from '../core/withdrawal-progress.ts';
 import type { BlobId, CacheBlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
@@ -38,8 +39,6 @@ export type Tombstones = {
 /** Steps between which a test may stop the process. */
 export type TombstoneStep = 'tombstones:written' | 'tombstones:removed';
 
-/** Setting with what is about to be removed: a JSON list of sha512s. */
-const BURYING = 'burying';
 /** In one transaction, and in that list. */
 const BURIED_MAX = 1_000;
 /** For so long after a withdrawal the origin's tables may be behind its log, so that it gives what is gone there as well. */
@@ -71,19 +70,19 @@ export async function openTombstones(deps: {
     let count = 0;
     for (const sha512 of hashes) if (await remove(sha512)) count += 1;
     step('tombstones:removed');
-    await index.write([change('setting', BURYING, null)]);
+    await index.write([change('setting', BURYING_SETTING, null)]);
     return count;
   }
 
   async function buryNow(rows: readonly (readonly [string, TombstoneRow])[]): Promise<number> {
     const hashes = rows.map(([sha512]) => sha512);
-    const list = change('setting', BURYING, { value: JSON.stringify(hashes) });
+    const list = change('setting', BURYING_SETTING, { value: JSON.stringify(hashes) });
     await index.write([...rows.map(([sha512, row]) => change('tombstone', sha512, row)), list]);
     step('tombstones:written');
     return removeAll(hashes);
   }
 
-  const interrupted = await index.get('setting', BURYING);
+  const interrupted = await index.get('setting', BURYING_SETTING);
   if (interrupted) await removeAll(JSON.parse(interrupted.value) as string[]);
 
   const takeDown = (sha512: string) => index.write([change('tombstone', sha512, null)]);

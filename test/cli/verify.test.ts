@@ -82,11 +82,12 @@ test('verify says what it checked of a sound mirror', async () => {
   assert.equal(
     text,
     `${dir} (mirror)
-  keys     1 identity key: readable
-  log      nothing
-  journal  nothing
-  tables   nothing
-  blobs    1 blob, 1,100,000 bytes: each with the hash that names it
+  keys       1 identity key: readable
+  log        nothing
+  journal    nothing
+  tables     nothing
+  blobs      1 blob, 1,100,000 bytes: each with the hash that names it
+  withdrawn  nothing
 all is well`,
   );
   assert.equal(code, 0);
@@ -98,14 +99,15 @@ test('verify says what it checked of a sound mirror that follows the log', async
   assert.equal(
     text,
     `${dir} (mirror)
-  keys      1 identity key: readable
-  log       1 checkpoint, 13 entries, 1 tile: tiles and root as the entries make them
-  journal   13 entries: all canonical, in the order of time
-  tables    6 rows: as the journal makes them
-  packages  3 packages, 1 head: pages and both forms as their heads say
-            note: never asked for here: 1 of the heads that the log names
-  index     6 blobs, 1,275 bytes: each with the hash that names it
-  blobs     1 blob, 1,100,000 bytes: each with the hash that names it
+  keys       1 identity key: readable
+  log        1 checkpoint, 13 entries, 1 tile: tiles and root as the entries make them
+  journal    13 entries: all canonical, in the order of time
+  tables     6 rows: as the journal makes them
+  packages   3 packages, 1 head: pages and both forms as their heads say
+             note: never asked for here: 1 of the heads that the log names
+  index      6 blobs, 1,275 bytes: each with the hash that names it
+  blobs      1 blob, 1,100,000 bytes: each with the hash that names it
+  withdrawn  nothing
 all is well`,
   );
   assert.equal(code, 0);
@@ -117,6 +119,24 @@ test('verify takes a folder of several data directories', async () => {
   assert.ok(text.includes('(mirror)') && text.includes('(origin)'));
 });
 
+test('verify says what a mirror has yet to remove, and nothing of what it has removed', async () => {
+  const dir = copyOf('mirror');
+  const row = JSON.stringify({ name: 'alpha', version: '1.0.0', reason: 'malware', since: 0, deadline: 3_600 });
+  for (const sha512 of [tarballId.hex, '00'.repeat(64)]) {
+    sql(
+      dir,
+      'index.sqlite',
+      `INSERT INTO rows VALUES ('tombstone', x'${Buffer.from(sha512).toString('hex')}', '${row}')`,
+    );
+  }
+  const burying = JSON.stringify({ value: JSON.stringify([tarballId.hex]) });
+  const key = Buffer.from('burying').toString('hex');
+  sql(dir, 'index.sqlite', `INSERT INTO rows VALUES ('setting', x'${key}', '${burying}')`);
+  const { code, text } = await verify(dir);
+  assert.match(text, /^ {2}withdrawn {2}1 tombstone: nothing of it is held\n.*note: [0-9a-f]{128} is to be removed/m);
+  assert.equal(code, 0);
+});
+
 describe('verify finds', () => {
   const faults: readonly [string, 'origin' | 'mirror' | 'follower', (dir: string) => void, RegExp][] = [
     [
@@ -124,6 +144,17 @@ describe('verify finds', () => {
       'origin',
       (dir) => sql(dir, 'metadata.sqlite', "UPDATE journal SET entry = CAST(entry || x'0a' AS BLOB) WHERE at = 1"),
       /journal .*\n +WRONG entry 1: malformed/,
+    ],
+    [
+      'a tarball that was withdrawn and is still held',
+      'mirror',
+      (dir) =>
+        sql(
+          dir,
+          'index.sqlite',
+          `INSERT INTO rows VALUES ('tombstone', x'${Buffer.from(tarballId.hex).toString('hex')}', '{"name":"alpha"}')`,
+        ),
+      new RegExp(`withdrawn +nothing\\n +WRONG sha512:${tarballId.hex}: it was withdrawn, and is still held`),
     ],
     [
       'time that runs backwards',
@@ -295,7 +326,7 @@ test('verify leaves alone what a writer left half-written, and does not count it
   const dir = copyOf('mirror');
   const folder = join(dir, 'blobs', 'tmp');
   writeFileSync(join(folder, 'put.00.tmp'), 'half');
-  assert.match((await verify(dir)).text, /blobs {4}1 blob,/);
+  assert.match((await verify(dir)).text, /blobs +1 blob,/);
   assert.deepEqual(readdirSync(folder), []);
 });
 
