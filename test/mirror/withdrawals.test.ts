@@ -1,10 +1,21 @@
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
+import { isDeepStrictEqual } from 'node:util';
+import { runVerify } from '../../src/cli/verify.ts';
+import { openFileBlobStore } from '../../src/io/file-blob-store.ts';
 import type { MirrorConfig, MirrorDeps } from '../../src/mirror/service.ts';
 import { ask, follow } from '../support/ask.ts';
 import { madePackage, sriOf } from '../support/made-package.ts';
+import { startMeddler } from '../support/meddler.ts';
 import { reached } from '../support/reached.ts';
+import { tempFolder } from '../support/temp-folder.ts';
 import { startTestMirror, type TestMirror } from '../support/test-mirror.ts';
 import { until } from '../support/until.ts';
 import { newNetwork, pnpm } from '../support/visitor.ts';
@@ -20,8 +31,8 @@ const blobPath = (bytes: Uint8Array) => `/-/federation/blob/sha512/${sha512Of(by
 const tarballPath = (name: string, version: string) => `/${name}/-/${name}-${version}.tgz`;
 
 /** What `mirror` says of a path. */
-const at = ({ url }: TestMirror, path: string) => ask(url, { target: path });
-const atDoor = ({ url }: TestMirror, path: string) =>
+const at = ({ url }: Pick<TestMirror, 'url'>, path: string) => ask(url, { target: path });
+const atDoor = ({ url }: Pick<TestMirror, 'url'>, path: string) =>
   ask(url, { target: path, headers: { host: new URL(DOOR).host, 'user-agent': pnpm['user-agent'] } });
 
 /** Sends a client from the origin's door to the mirror, as if from another network each time. */
@@ -169,5 +180,123 @@ describe('a tarball that two packages have', () => {
     await isGone(mirror, bytes);
     assert.equal((await atDoor(mirror, tarballPath('original', '1.0.0'))).status, 200);
     assert.equal((await at(mirror, blobPath(bytes))).status, 200);
+  });
+});
+
+describe('a mirror that is killed', () => {
+  for (const until of ['tombstones:written', 'tombstones:removed']) {
+    it(`at ${until} has dropped the tarball when it is back, though nobody can be asked`, async (t) => {
+      const origin = await startWholeOrigin(t);
+      const bytes = origin.put('alpha')['1.0.0'] as Buffer;
+      assert.equal((await origin.ask('/alpha')).status, 200);
+      const data = tempFolder();
+      const first = await startProcess(t, origin.door, data, { door: DOOR });
+      assert.equal((await atDoor(first, tarballPath('alpha', '1.0.0'))).status, 200);
+      assert.equal((await at(first, blobPath(bytes))).status, 200);
+      await first.kill();
+
+      origin.upstream.packages.withdraw('alpha');
+      await look(origin, 'alpha');
+      const second = spawnMirror(t, origin.door, data, { door: DOOR, until });
+      assert.deepEqual(await once(second, 'exit'), [null, 'SIGKILL']);
+      await origin.close();
+      const printed: string[] = [];
+      assert.equal(await runVerify(data, (line) => printed.push(line)), 0, printed.join('\n'));
+
+      const third = await startProcess(t, origin.door, data, { door: DOOR });
+      const gone = await at(third, blobPath(bytes));
+      assert.deepEqual([gone.status, gone.error], [451, 'alpha@1.0.0 was withdrawn: withdrawn by the upstream']);
+      assert.equal((await atDoor(third, '/alpha')).status, 451);
+      await third.kill();
+      const store = await openFileBlobStore(join(data, 'blobs'));
+      assert.equal(await store.has({ algorithm: 'sha512', hex: sha512Of(bytes) }), false);
+      await store.close();
+    });
+  }
+});
+
+function spawnMirror(t: TestContext, origin: string, data: string, options: object): ChildProcess {
+  const args = [join(import.meta.dirname, '../support/mirror-process.ts'), origin, data, JSON.stringify(options)];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  t.after(() => child.kill('SIGKILL'));
+  return child;
+}
+
+async function startProcess(t: TestContext, origin: string, data: string, options: object) {
+  const child = spawnMirror(t, origin, data, options);
+  assert.ok(child.stdout);
+  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  const kill = async () => {
+    const exited = once(child, 'exit');
+    child.kill('SIGKILL');
+    await exited;
+  };
+  return { url: String(line.split(' ')[1]), kill };
+}
+
+describe('a mirror that can’t learn which bytes are meant', () => {
+  it('tries again, and is behind once the deadline has passed', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = origin.put('alpha')['1.0.0'] as Buffer;
+    for (const path of ['/alpha', tarballPath('alpha', '1.0.0')]) assert.equal((await origin.ask(path)).status, 200);
+    const between = await startMeddler(t, origin.door);
+    const host = await startHost(t, origin, { origin: between.url }, { withdrawalPauses: PAUSES });
+    assert.equal((await visit(origin, 'alpha')).path.length, 1);
+    between.fault(({ url }) => url?.includes('/head/') ?? false, 'unavailable');
+    origin.upstream.packages.withdraw('alpha');
+    await look(origin, 'alpha', host);
+    const healthIs = (status: string, open: number, overdue: number) =>
+      until(`it is ${status}`, async () => {
+        const health = (await at(host, '/-/healthz')).json<Health>();
+        return isDeepStrictEqual([health.status, health.withdrawals], [status, { open, overdue }]);
+      });
+    await host.log.until(({ msg, tries }) => /can’t be carried out yet/.test(msg) && tries === 2);
+    await healthIs('ok', 1, 0);
+    assert.equal((await at(host, blobPath(bytes))).status, 200);
+    origin.pass(3_600_001);
+    await healthIs('behind', 1, 1);
+    await host.log.until(({ msg, level }) => level === 'error' && /not carried out by its deadline/.test(msg));
+
+    const again = await host
+      .close()
+      .then(() => startTestMirror(t, between.url, { data: host.data }, { now: origin.now, withdrawalPauses: PAUSES }));
+    await until(
+      'it knows after a restart',
+      async () => (await at(again, '/-/healthz')).json<Health>().withdrawals.overdue === 1,
+    );
+    between.mend();
+    await isGone(again, bytes);
+    await until('it is well', async () => (await at(again, '/-/healthz')).json<Health>().status === 'ok');
+  });
+});
+
+describe('withdrawn bytes that a peer goes on having', () => {
+  it('are not fetched from it', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = origin.put('alpha')['1.0.0'] as Buffer;
+    for (const path of ['/alpha', tarballPath('alpha', '1.0.0')]) assert.equal((await origin.ask(path)).status, 200);
+    const asked: string[] = [];
+    const peer = createServer(({ url = '' }, response) => {
+      asked.push(url);
+      response.statusCode = url === blobPath(bytes) ? 200 : 404;
+      response.end(url === blobPath(bytes) ? bytes : '');
+    }).listen(0, '127.0.0.1');
+    await once(peer, 'listening');
+    t.after(() => peer.close().closeAllConnections());
+    const peers = [`http://127.0.0.1:${(peer.address() as AddressInfo).port}`];
+    const host = await startHost(t, origin, { peers }, { withdrawalPauses: PAUSES });
+    const marked = String((await origin.ask(tarballPath('alpha', '1.0.0'), { headers: pnpm })).headers.location);
+    assert.equal((await ask(marked)).status, 200);
+    origin.upstream.packages.withdraw('alpha');
+    await look(origin, 'alpha', host);
+    await isGone(host, bytes);
+    const before = asked.filter((url) => url === blobPath(bytes)).length;
+    for (const later of [0, 20_000]) {
+      origin.pass(later);
+      const sent = await ask(marked, { headers: pnpm });
+      assert.equal(sent.status, 302);
+      assert.equal(new URL(String(sent.headers.location)).origin, origin.door);
+    }
+    assert.equal(asked.filter((url) => url === blobPath(bytes)).length, before);
   });
 });
