@@ -300,3 +300,46 @@ describe('withdrawn bytes that a peer goes on having', () => {
     assert.equal(asked.filter((url) => url === blobPath(bytes)).length, before);
   });
 });
+
+describe('a version pinned by sha1', () => {
+  it('is dropped by a door, by the bytes that it has seen to satisfy the pin, and comes back with it', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = origin.put('alpha', { '0.1.0': { dist: { integrity: undefined } as never }, '1.0.0': {} })['0.1.0'];
+    assert.ok(bytes);
+    const mirror = await startDoor(t, origin);
+    assert.equal((await atDoor(mirror, tarballPath('alpha', '0.1.0'))).status, 200);
+    assert.equal((await at(mirror, blobPath(bytes))).status, 200);
+    origin.upstream.packages.withdraw('alpha', '0.1.0');
+    await look(origin, 'alpha', mirror);
+    await isGone(mirror, bytes);
+    assert.equal((await atDoor(mirror, tarballPath('alpha', '0.1.0'))).status, 451);
+    origin.upstream.packages.restore('alpha', '0.1.0');
+    await look(origin, 'alpha', mirror);
+    assert.equal((await atDoor(mirror, tarballPath('alpha', '0.1.0'))).status, 200);
+    assert.equal((await at(mirror, blobPath(bytes))).status, 200);
+  });
+});
+
+describe('a mirror that fetches ahead', () => {
+  it('drops what is withdrawn, does not fetch it again, and does once it is back', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const tarballs = origin.put('alpha', { '1.0.0': {}, '1.1.0': {} }) as Record<'1.0.0' | '1.1.0', Buffer>;
+    await origin.ask('/alpha');
+    const mirror = await startTestMirror(
+      t,
+      origin.door,
+      { replicate: ['*'] },
+      { now: origin.now, withdrawalPauses: PAUSES, replicationPausesMs: [5] },
+    );
+    const holds = (bytes: Buffer) =>
+      until('it is held', async () => (await at(mirror, blobPath(bytes))).status === 200);
+    await holds(tarballs['1.1.0']);
+    origin.upstream.packages.withdraw('alpha', '1.1.0');
+    await look(origin, 'alpha', mirror);
+    await isGone(mirror, tarballs['1.1.0']);
+    await holds(tarballs['1.0.0']);
+    origin.upstream.packages.restore('alpha', '1.1.0');
+    await look(origin, 'alpha', mirror);
+    await holds(tarballs['1.1.0']);
+  });
+});
