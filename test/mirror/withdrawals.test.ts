@@ -151,6 +151,26 @@ describe('a tarball that two packages have', () => {
       assert.deepEqual([got.status, got.body.equals(bytes), got.path.length], [200, true, 1]);
       await until('it is kept or not', async () => (await at(host, blobPath(bytes))).status === status);
     }
+    await host.close();
+    assert.equal(await runVerify(host.data, () => undefined), 0, 'what is kept has no tombstone');
+  });
+
+  it('is fetched ahead again for the one that is not withdrawn', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = await putTwins(origin);
+    for (const name of ['original', 'copy']) await origin.ask(`/${name}`);
+    const deps = { now: origin.now, withdrawalPauses: PAUSES, replicationPausesMs: [5] };
+    const mirror = await startTestMirror(t, origin.door, { replicate: ['*'] }, deps);
+    const isHeld = async () => (await at(mirror, blobPath(bytes))).status === 200;
+    await until('it is held', isHeld);
+    origin.upstream.packages.withdraw('copy', '1.0.0');
+    await look(origin, 'copy', mirror);
+    await isGone(mirror, bytes);
+    origin.upstream.packages.mutate('original', (packument) => {
+      packument.description = 'the first one';
+    });
+    await look(origin, 'original', mirror);
+    await until('it is held again', isHeld);
   });
 
   it('stays at a door whose people use the other package, also when the origin is away', async (t) => {
