@@ -63,6 +63,12 @@ export function median(values: readonly number[]): number {
   return (low + high) / 2;
 }
 
+/** The value that this part of them (0 to 1) does not exceed; 1 gives the largest. */
+export function percentile(values: readonly number[], part: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  return sorted[Math.max(0, Math.ceil(part * sorted.length) - 1)] ?? Number.NaN;
+}
+
 /** A Markdown table. */
 export function formatTable(rows: readonly Row[]): string {
   const verdict = (met: boolean | null) => (met === null ? '' : met ? 'yes' : 'no');
