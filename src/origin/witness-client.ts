@@ -142,6 +142,8 @@ export function createWitnessClient(deps: WitnessClientDeps): WitnessClient {
       standing.notBeforeMs = performance.now() + pauseAfter(standing.failures);
     } finally {
       standing.busy = false;
+      // A round that waits for news by now began before it could know that there is more to show here, or again.
+      if (standing.note !== deps.log.checkpoint()?.note) news.ring();
     }
   }
 

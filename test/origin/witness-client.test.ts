@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { openCosignatures } from '../../src/core/cosignature.ts';
 import { proveConsistency } from '../../src/core/merkle.ts';
 import type { PolicyWitness } from '../../src/core/tlog-policy.ts';
@@ -33,14 +34,22 @@ async function setUp(
   const log = await openTestLog(store);
   const lines = new LogLines('origin');
   const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
+  let before = async (): Promise<void> => undefined;
   /** Names of witnesses by the size that they cosigned, in the order in which they did. */
   const cosigned: { vkey: string; size: number; text: string; line: string }[] = [];
   const names = witnesses.map(({ name }) => name);
-  const others = names.length > 0 ? `group all ${Math.min(2, names.length)} ${names.join(' ')}\nquorum all\n` : 'quorum none\n';
+  const others =
+    names.length > 0 ? `group all ${Math.min(2, names.length)} ${names.join(' ')}\nquorum all\n` : 'quorum none\n';
   const keys = witnesses.map(({ name, vkey }) => `witness ${name} ${vkey}\n`).join('');
   const witnessed = new Witnessed(parsePolicy(`log ${LOG_VKEY}\n${keys}${others}`));
   const asking = createWitnessClient({
-    ...{ witnesses, client, log, logger: lines.logger, metrics: createMetrics('origin'), random: () => 0.5 },
+    client: {
+      request: async (url, options) => {
+        await before();
+        return client.request(url, options);
+      },
+    },
+    ...{ witnesses, log, logger: lines.logger, metrics: createMetrics('origin'), random: () => 0.5 },
     prove: (oldSize, size) => proveConsistency(oldSize, size, storedHashes(store, size)),
     cosigned: (vkey, { checkpoint, text, line }, bare) => {
       cosigned.push({ vkey, size: checkpoint.size, text, line });
@@ -53,7 +62,17 @@ async function setUp(
     await client.close();
   });
   const sizesOf = ({ vkey }: { vkey: string }) => cosigned.filter((one) => one.vkey === vkey).map(({ size }) => size);
-  return { log, lines, asking, cosigned, sizesOf, witnessed };
+  /** The next request waits until it is let. */
+  const slow = () => {
+    const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    before = () => {
+      before = async () => undefined;
+      asked.resolve();
+      return answer.promise;
+    };
+    return { asked: asked.promise, answer: answer.resolve };
+  };
+  return { log, lines, asking, cosigned, sizesOf, witnessed, slow };
 }
 
 test('each witness is shown the newest checkpoint, with the proof that it needs', async (t) => {
@@ -110,6 +129,21 @@ test('a quorum is reached while the log never stands still', async (t) => {
     if (size !== undefined) sizes.add(size);
     return sizes.size > 3;
   });
+});
+
+test('a witness that is slow gets what came meanwhile when it has answered', async (t) => {
+  const witness = await startWitness(t, LOG);
+  const { log, asking, sizesOf, slow } = await setUp(t, [asWitness('one', witness)]);
+  const { asked, answer } = slow();
+  asking.start();
+  await asked;
+  await log.append([numbered(1)]);
+  // Rounds go by meanwhile, so that what came is news to nobody any more.
+  await sleep(5 * TIMES.paceMs);
+  assert.deepEqual(sizesOf(witness), []);
+  answer();
+  await until('it cosigned both', () => sizesOf(witness).length === 2);
+  assert.deepEqual(sizesOf(witness).at(-1), log.size());
 });
 
 test('a witness that comes back is asked again', async (t) => {
