@@ -144,8 +144,12 @@ async function timeOfLast(metadata: MetadataStore, size: number): Promise<number
   return last ? parseEntry(last).time : 0;
 }
 
-/** It was opened before it was stored. */
 async function stored(metadata: MetadataStore, name: string): Promise<HeldCheckpoint | null> {
   const row = await metadata.get('setting', name);
-  return row && { note: row.value, checkpoint: parseCheckpoint(splitNote(row.value).text) };
+  return row && readHeld(row.value);
+}
+
+/** A note that was opened before it was stored. */
+export function readHeld(note: string): HeldCheckpoint {
+  return { note, checkpoint: parseCheckpoint(splitNote(note).text) };
 }

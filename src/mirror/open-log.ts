@@ -11,12 +11,15 @@ import { type HeldLogStep, openHeldLog } from './held-log.ts';
 import { createLogFollower, FOLLOW_TIMES, type FollowTimes, type LogFollower } from './log-follower.ts';
 import { createLogSource, SOURCE_TIMES, type SourceTimes } from './log-source.ts';
 import type { OriginTrust } from './origin-keys.ts';
+import { openUnproven } from './unproven.ts';
 
 /** How often to look, and how long to wait for answers. */
 export type LogTimes = FollowTimes & SourceTimes;
 export const LOG_TIMES: LogTimes = { ...FOLLOW_TIMES, ...SOURCE_TIMES };
 
 const EVIDENCE_FOLDER = 'evidence';
+/** Who showed what was being followed when this mirror ended. */
+const BEFORE = 'before the start';
 
 export async function openLogFollower(parts: {
   readonly dir: string;
@@ -37,11 +40,15 @@ export async function openLogFollower(parts: {
   const { dir, index, origin, peers, client, times, signal, metrics, now } = parts;
   const log = await openHeldLog(index, parts.step);
   const evidence = await openEvidence(createEvidenceFolder(join(dir, EVIDENCE_FOLDER)));
+  const unproven = await openUnproven(index);
+  const target = log.target();
+  // A crash on the way to it.
+  if (target && target.checkpoint.size > log.head().size) await unproven.keep({ seen: target, source: BEFORE });
   const sourceAt = (name: string, url: string) => createLogSource({ name, url, client, times, signal });
   const sources = [sourceAt('origin', origin), ...peers.map((url, at) => sourceAt(`peer ${at + 1}`, url))];
   const { trust, admission, logger, random } = parts;
   const follower = createLogFollower({
-    ...{ log, sources, trust, admission, evidence, logger, metrics, now, random, times, signal },
+    ...{ log, sources, trust, admission, evidence, unproven, logger, metrics, now, random, times, signal },
   });
   metrics.gauge('log_size', 'Entries of the log that are held and shown', [], (it) => it.set(follower.size()));
   metrics.gauge('log_confirmed_seconds', 'Time since a source last showed nothing newer; -1 for never', [], (it) => {
