@@ -50,6 +50,14 @@ async function look(origin: WholeOrigin, name: string, ...mirrors: TestMirror[])
 const isGone = (mirror: TestMirror, bytes: Uint8Array) =>
   until('the tarball is withdrawn', async () => (await at(mirror, blobPath(bytes))).status === 451);
 
+/** What lies on the disk of a mirror that has ended. */
+async function isStored(data: string, bytes: Uint8Array): Promise<boolean> {
+  const store = await openFileBlobStore(join(data, 'blobs'));
+  const held = await store.has({ algorithm: 'sha512', hex: sha512Of(bytes) });
+  await store.close();
+  return held;
+}
+
 /** An origin with a package of two versions, and a host that clients were sent to for both. */
 async function startWithHost(t: TestContext, config: Partial<MirrorConfig> = {}, deps: Partial<MirrorDeps> = {}) {
   const origin = await startWholeOrigin(t);
@@ -171,6 +179,8 @@ describe('a tarball that two packages have', () => {
     });
     await look(origin, 'original', mirror);
     await until('it is held again', isHeld);
+    await mirror.close();
+    assert.equal(await isStored(mirror.data, bytes), true, 'and not only on its way');
   });
 
   it('stays at a door whose people use the other package, also when the origin is away', async (t) => {
@@ -228,9 +238,7 @@ describe('a mirror that is killed', () => {
       assert.deepEqual([gone.status, gone.error], [451, 'alpha@1.0.0 was withdrawn: withdrawn by the upstream']);
       assert.equal((await atDoor(third, '/alpha')).status, 451);
       await third.kill();
-      const store = await openFileBlobStore(join(data, 'blobs'));
-      assert.equal(await store.has({ algorithm: 'sha512', hex: sha512Of(bytes) }), false);
-      await store.close();
+      assert.equal(await isStored(data, bytes), false);
     });
   }
 });
