@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { formatAddCheckpoint } from '../../src/core/add-checkpoint.ts';
+import { utf8 } from '../../src/core/bytes.ts';
 import { openCosignatures } from '../../src/core/cosignature.ts';
 import { UsageError } from '../../src/core/errors.ts';
+import { sha256Hex } from '../../src/core/hash.ts';
 import { openKeysNote } from '../../src/core/keys-note.ts';
-import { openNote, splitNote } from '../../src/core/note.ts';
+import { addSignatureLines, openNote, splitNote } from '../../src/core/note.ts';
 import { openDataDir } from '../../src/io/data-dir.ts';
 import { openOriginKeys } from '../../src/io/key-file.ts';
 import type { LogTimes } from '../../src/mirror/open-log.ts';
@@ -92,6 +95,28 @@ describe('cosignatures', () => {
     const last = await timeIn();
     origin.pass(60_000);
     for (let look = 0; look < 10; look++) assert.ok((await timeIn()) <= last + 1);
+  });
+});
+
+describe('every mirror', () => {
+  it('is a witness of its origin’s log, and of no other', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const own = await startTestMirror(t, origin.door, { door: 'http://door.example' });
+    for (const mirror of [await startHost(t, origin), own]) {
+      const prefix = `${mirror.url}/-/federation/witness`;
+      const add = (note: string) =>
+        fetch(`${prefix}/add-checkpoint`, {
+          method: 'POST',
+          body: formatAddCheckpoint({ oldSize: 0, proof: [], note }),
+        });
+      const note = await checkpointOf(origin.door);
+      assert.equal((await add(await new SignedLog().growTo(3).note())).status, 404);
+      const answer = await add(note);
+      assert.equal(answer.status, 200);
+      assert.ok(isCosigned(addSignatureLines(note, [await answer.text()]), [mirror.witness]));
+      const log = sha256Hex(utf8(note.split('\n')[0] ?? ''));
+      assert.ok(isCosigned(await (await fetch(`${prefix}/${log}/checkpoint`)).text(), [mirror.witness]));
+    }
   });
 });
 
