@@ -22,7 +22,7 @@ import { createGate } from '../io/gate.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { SerialByKey } from '../io/serial.ts';
 import { storedBlob } from '../io/stored-blob.ts';
-import { sha256InTurns } from '../io/turn.ts';
+import { inTurns, sha256InTurns } from '../io/turn.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { composeHead, withSequence } from './compose-head.ts';
 import type { Freshness } from './freshness.ts';
@@ -112,8 +112,9 @@ export function createIntake(deps: {
 
   /** With an order the version is judged as if it were seen for the first time. */
   async function takeIn(view: PackageView, bytes: Uint8Array, order: RepinOrder | null = null): Promise<Outcome> {
-    const rows = order ? new Map([...view.rows].filter(([version]) => version !== order.version)) : view.rows;
-    const known = { rows, order: view.order, tags: view.head ? view.tags : null };
+    const rows = await inTurns(view.rows.unpack());
+    if (order) rows.delete(order.version);
+    const known = { rows, order: view.rows.order(), tags: view.head ? view.tags : null };
     const taken = await takePackument(view.name, bytes, known, takeDeps).catch((error) => {
       throw asUpstreamError(view.name, error);
     });
@@ -291,8 +292,7 @@ const absentRow = { etag: null, lastModified: null, body: null, absent: true } a
 
 const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.size > 0;
 
-const versionsLearnedAlone = ({ rows }: PackageView): string[] =>
-  [...rows].filter(([, row]) => row.state === 'learned').map(([version]) => version);
+const versionsLearnedAlone = ({ rows }: PackageView): string[] => rows.inState('learned');
 
 /** A document that can't be read is the upstream's fault, not the client's. */
 function asUpstreamError(what: string, error: unknown): unknown {

@@ -106,8 +106,8 @@ export function createPackageAdmin(deps: {
 }
 
 function stateOf(view: PackageView, asked: UpstreamRow | null, incidents: IncidentRow[]): PackageState {
-  const { name, headHash, seq, withdrawn, tags, rows, order } = view;
-  const versions = [...new Set([...order, ...rows.keys()])].map((version) => {
+  const { name, headHash, seq, withdrawn, tags, rows } = view;
+  const versions = [...new Set([...rows.order(), ...rows.versions()])].map((version) => {
     const { state, pinned, time, reason } = rows.get(version) as VersionRow;
     return { version, state, pinned, time, reason };
   });

@@ -3,13 +3,14 @@
  */
 import { text } from '../core/bytes.ts';
 import { type Head, parseHead, parsePage } from '../core/head.ts';
-import { canonicalFile } from '../core/manifest.ts';
+import { versionFromFile } from '../core/npm-path.ts';
 import type { Steps } from '../core/steps.ts';
 import { type VersionRow, versionOfKey, versionPrefix } from '../core/tables.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { MissingBlobError, storedBlob } from '../io/stored-blob.ts';
 import { inTurns, Turn } from '../io/turn.ts';
+import { packRows, type VersionRows } from './version-rows.ts';
 
 /** One package, all that is needed to answer for it. Never changed; replaced whole. */
 export type PackageView = {
@@ -20,11 +21,9 @@ export type PackageView = {
   readonly headHash: string | null;
   readonly seq: number;
   readonly withdrawn: { readonly reason: string } | null;
-  /** By version; withdrawn ones too. */
-  readonly rows: ReadonlyMap<string, VersionRow>;
-  /** Listed versions in the head's order. */
-  readonly order: readonly string[];
-  /** Version by tarball file name, as given out and in its canonical spelling. */
+  /** Withdrawn ones too. */
+  readonly rows: VersionRows;
+  /** Version by tarball file name, where the file name doesn't say it ({@link versionOfFile}). */
   readonly files: ReadonlyMap<string, string>;
   readonly tags: Readonly<Record<string, string>>;
 };
@@ -35,17 +34,20 @@ export type PackageIndex = {
   forget(name: string): void;
 };
 
-/** Rows in memory, over all packages: about 60 MB. */
-const ROWS_MAX = 60_000;
+/** Memory for all packages: about 50,000 versions. */
+const BYTES_MAX = 12 * 1024 * 1024;
+/** What a package takes besides its rows, and each tag and each page of its head: about. */
+const PACKAGE_BYTES = 2_000;
+const ITEM_BYTES = 120;
 
 export function createPackageIndex(stores: { metadata: MetadataStore; blobs: BlobStore }): PackageIndex {
   const views = new Map<string, Promise<PackageView>>();
   const weights = new Map<string, number>();
-  let rows = 0;
+  let bytes = 0;
 
   const drop = (name: string) => {
     views.delete(name);
-    rows -= weights.get(name) ?? 0;
+    bytes -= weights.get(name) ?? 0;
     weights.delete(name);
   };
 
@@ -54,10 +56,11 @@ export function createPackageIndex(stores: { metadata: MetadataStore; blobs: Blo
     loading.then(
       (view) => {
         if (views.get(name) !== loading) return;
-        weights.set(name, view.rows.size + 1);
-        rows += view.rows.size + 1;
+        const weight = weightOf(view);
+        weights.set(name, weight);
+        bytes += weight;
         for (const oldest of views.keys()) {
-          if (rows <= ROWS_MAX || oldest === name) break;
+          if (bytes <= BYTES_MAX || oldest === name) break;
           drop(oldest);
         }
       },
@@ -81,6 +84,11 @@ export function createPackageIndex(stores: { metadata: MetadataStore; blobs: Blo
   };
 }
 
+function weightOf({ rows, head, tags, files }: PackageView): number {
+  const items = (head?.pages.length ?? 0) + Object.keys(tags).length + files.size;
+  return PACKAGE_BYTES + rows.bytes + ITEM_BYTES * items;
+}
+
 type Stores = { metadata: MetadataStore; blobs: BlobStore };
 
 /** Without its head where that is lost or a part of it is: then only the upstream can be asked for it again. */
@@ -99,7 +107,7 @@ async function load(name: string, { metadata, blobs }: Stores, withHead: boolean
     metadata.scan('version', versionPrefix(name)),
   ]);
   const read = (hex: string) => storedBlob(blobs, hex, name);
-  const rows = new Map(versions.map(({ key, row: version }) => [versionOfKey(key), version]));
+  const rows = versions.map(({ key, row: version }) => [versionOfKey(key), version] as const);
   const head = row?.head && withHead ? parseHead(await read(row.head)) : null;
   const turn = new Turn();
   const order: string[] = [];
@@ -113,34 +121,28 @@ async function load(name: string, { metadata, blobs }: Stores, withHead: boolean
     headHash: row?.head ?? null,
     seq: row?.seq ?? 0,
     withdrawn: row?.withdrawn ?? null,
-    rows,
-    order,
+    rows: await inTurns(packRows(rows, order), turn),
     files: await inTurns(filesOf(name, rows), turn),
     tags: head ? (JSON.parse(text(await read(head.tags))) as Record<string, string>) : {},
   };
 }
 
 /** How many versions are listed, known even where the head is lost. */
-export const listedCount = ({ rows }: PackageView): number =>
-  [...rows.values()].filter(({ state }) => state === 'listed').length;
+export const listedCount = ({ rows }: PackageView): number => rows.inState('listed').length;
+
+/** The version that a tarball's file name stands for, of which there may be no row; null if it stands for none. */
+export const versionOfFile = ({ name, files }: PackageView, file: string): string | null =>
+  files.get(file) ?? versionFromFile(name, file);
 
 /** Which versions go first where several have the same file name: what can be installed goes before what can't be. */
 const STATES = ['listed', 'learned', 'withdrawn'] as const;
 
-/** A file name that is given out goes before a canonical spelling that happens to be the same. */
-function* filesOf(name: string, rows: ReadonlyMap<string, VersionRow>): Steps<Map<string, string>> {
+function* filesOf(name: string, rows: readonly (readonly [string, VersionRow])[]): Steps<Map<string, string>> {
   const files = new Map<string, string>();
-  const add = (file: string, version: string) => {
-    if (!files.has(file)) files.set(file, version);
-  };
   for (const state of STATES) {
-    const versions = [...rows].filter(([, row]) => row.state === state);
-    for (const [version, row] of versions) {
-      add(row.file, version);
-      yield;
-    }
-    for (const [version] of versions) {
-      add(canonicalFile(name, version), version);
+    for (const [version, row] of rows) {
+      if (row.state !== state) continue;
+      if (versionFromFile(name, row.file) !== version && !files.has(row.file)) files.set(row.file, version);
       yield;
     }
   }

@@ -8,7 +8,6 @@ import { type Door, requestHostname } from '../core/door.ts';
 import { NotFoundError } from '../core/errors.ts';
 import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
 import { type PinnedHash, parsePinned } from '../core/integrity.ts';
-import { versionFromFile } from '../core/npm-path.ts';
 import { type Decision, decideTarball, redirectLocation, type TarballInput, willVerify } from '../core/redirect.ts';
 import type { RepeatWindow } from '../core/repeats.ts';
 import type { HostView, SelectHost } from '../core/selection.ts';
@@ -19,7 +18,7 @@ import type { Metrics } from '../io/metrics.ts';
 import { endingAs } from '../io/unfinished-body.ts';
 import type { Hosts } from './hosts.ts';
 import type { Learner } from './learner.ts';
-import type { PackageIndex } from './package-index.ts';
+import { type PackageIndex, versionOfFile } from './package-index.ts';
 import type { Streaming } from './stream-in.ts';
 import type { TarballRef, Tarballs } from './tarballs.ts';
 
@@ -60,7 +59,7 @@ export function createTarballAnswers(deps: {
   const unfinished = deps.metrics.counter('unfinished_bodies_total', 'Bodies that could not be finished', ['end']);
 
   async function resolve(name: string, file: string, network: string): Promise<{ ref: TarballRef; stale: boolean }> {
-    const version = (await index.get(name)).files.get(file) ?? versionFromFile(name, file);
+    const version = versionOfFile(await index.get(name), file);
     if (version === null) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
     const { row, stale } = await learner.version(name, version, network);
     return { ref: { pinned: parsePinned(row.pinned), name, version }, stale };
