@@ -7,6 +7,7 @@ import { bundlePath, newTiles, tilePath } from '../../src/core/tile.ts';
 import { reached } from '../support/reached.ts';
 import { type LogServer, learned, makeLogKeys, newSigner, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
+import { until } from '../support/until.ts';
 import { startHost, startWholeOrigin } from '../support/whole-origin.ts';
 
 const at = (url: string, path: string, headers = {}) => fetch(`${url}/-/federation/${path}`, { headers });
@@ -202,6 +203,21 @@ describe('peers', () => {
       assert.equal(mirror.follower.checkpoint(), null);
       assert.equal((await at(mirror.url, 'checkpoint')).status, 503);
     }
+  });
+
+  it('that never answer hold up nothing that the feed tells', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(10));
+    const silent = await serveLog(t, server.log);
+    silent.lie(/^checkpoint/, () => null);
+    const config = { peers: [silent.url], door: 'http://door.example' };
+    const logTimes = { noteTimeoutMs: 120_000 };
+    const mirror = await startTestMirror(t, server.url, config, { logTimes });
+    await server.feeds(1);
+    await until('the peer is being asked', () => silent.asked.length > 0);
+    server.log.growTo(20);
+    await server.publish();
+    await reached(mirror.follower, 20);
+    assert.equal((await health(mirror.url)).sources['peer 1'], 'unknown', 'it has not answered yet');
   });
 
   for (const [what, lie] of [
