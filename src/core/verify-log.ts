@@ -23,7 +23,10 @@ export type LogReader = {
 };
 
 /** Something that says how many entries a log has, and with which root. */
-type Claim = { readonly subject: string; readonly head: TreeHead };
+type Claim = { readonly subject: string; readonly head: TreeHead; readonly endsInCommit: boolean };
+
+/** Whose log it is. A follower takes in a step at a time, so what it holds beyond its checkpoint may end anywhere. */
+export type Holder = 'writer' | 'follower';
 
 /** Sees the entries that were read, in order; rejects to end the check of the entries, as a problem of the journal. */
 export type OnEntries = (entries: readonly Uint8Array[], first: number) => Promise<void>;
@@ -32,17 +35,19 @@ export type OnEntries = (entries: readonly Uint8Array[], first: number) => Promi
  * Recomputes every leaf and every tile from the entries, and the root of the head and of the checkpoint.
  * @param checkpoint what is published, its signature checked; null if nothing is; a rejection is a problem of its own
  * @param onEntries for what else is to be checked of the very entries that were read
+ * @param holder whether the log ends in a commit also beyond what is published
  */
 export async function verifyLog(
   reader: LogReader,
   checkpoint: () => Promise<TreeHead | null>,
   onEntries: OnEntries = async () => undefined,
+  holder: Holder = 'writer',
 ): Promise<Check> {
   const tally = new Tally('log');
   const published = await publishedOf(checkpoint, tally);
   // Read after the checkpoint, so that a log that grows is never behind it.
   const head = await reader.head();
-  const claims = claimsOf(head, published);
+  const claims = claimsOf(head, published, holder);
   const beyond = claims.filter((claim) => claim.head.size > head.size);
   for (const claim of beyond)
     tally.wrong(claim.subject, `it tells of ${claim.head.size} entries, there are ${head.size}`);
@@ -52,12 +57,11 @@ export async function verifyLog(
 }
 
 /** What is published and the head are often the same; it is then told once. */
-function claimsOf(head: TreeHead, published: TreeHead | null): Claim[] {
-  if (published === null) return [{ subject: 'head', head }];
-  const claim = { subject: 'checkpoint', head: published };
-  return published.size === head.size && equal(published.root, head.root)
-    ? [claim]
-    : [{ subject: 'head', head }, claim];
+function claimsOf(head: TreeHead, published: TreeHead | null, holder: Holder): Claim[] {
+  const whole = { subject: 'head', head, endsInCommit: holder === 'writer' };
+  if (published === null) return [whole];
+  const claim = { subject: 'checkpoint', head: published, endsInCommit: true };
+  return published.size === head.size && equal(published.root, head.root) ? [claim] : [whole, claim];
 }
 
 async function publishedOf(checkpoint: () => Promise<TreeHead | null>, tally: Tally): Promise<TreeHead | null> {
@@ -110,12 +114,12 @@ async function checkClaims(
   tally: Tally,
 ): Promise<void> {
   const root = rootOfTree(tree);
-  for (const { subject, head } of claims.filter((claim) => claim.head.size === tree.size)) {
+  for (const { subject, head, endsInCommit } of claims.filter((claim) => claim.head.size === tree.size)) {
     if (!equal(head.root, root)) {
       tally.wrong(subject, `its root is ${toHex(head.root)}, that of the entries ${toHex(root)}`);
     }
     await tally.attempt(subject, async () => {
-      if (last !== null) mustBeCommit(last, tree.size - 1);
+      if (endsInCommit && last !== null) mustBeCommit(last, tree.size - 1);
     });
   }
 }

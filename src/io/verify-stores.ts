@@ -69,7 +69,7 @@ async function logKeys({ log, root }: OriginKeys, metadata: MetadataStore): Prom
 async function mirrorChecks({ blobs, index, door }: MirrorStores, published: PublishedHead): Promise<Check[]> {
   const reader = indexReader(index, door?.blobs ?? blobs);
   return [
-    await verifyLog(reader, published),
+    await verifyLog(reader, published, undefined, 'follower'),
     await verifyJournal(reader),
     await verifyTables(reader, FOLDS.mirror),
     ...(door ? [await verifyHeads(reader), await verifyBlobs('index', door.blobs)] : []),
