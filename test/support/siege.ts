@@ -66,11 +66,21 @@ const TIMES = { originMs: 25, peersMs: 25, peersAwayMs: 25, noteTimeoutMs: 300, 
 type Scope = Pick<TestContext, 'after'>;
 
 /** @param options of the mirror, as mirror-process.ts takes them */
-export async function besiege(t: Scope, log = new SignedLog().growTo(700), options: object = {}): Promise<Siege> {
+export async function besiege(
+  t: Scope,
+  log = new SignedLog().growTo(700),
+  options: { door?: string; logTimes?: object } = {},
+): Promise<Siege> {
   const [origin, peer] = [await serveLog(t, log), await serveLog(t, log)];
   const data = tempFolder();
   const start = (more: object) => {
-    const settings = { originKey: vkeyOf(log.keys.root), peers: [peer.url], logTimes: TIMES, ...options, ...more };
+    const settings = {
+      originKey: vkeyOf(log.keys.root),
+      peers: [peer.url],
+      ...options,
+      ...more,
+      logTimes: { ...TIMES, ...options.logTimes },
+    };
     return startSieged(t, origin.url, data, settings);
   };
   let mirror = await start({});
@@ -102,10 +112,16 @@ export async function besiege(t: Scope, log = new SignedLog().growTo(700), optio
 }
 
 export async function startSieged(t: Scope, origin: string, data: string, options: object): Promise<SiegedMirror> {
+  const child = mirrorProcess(t, origin, data, options);
+  return sieged(child, await urlOf(child));
+}
+
+/** A process that may end before it is ready. */
+export function mirrorProcess(t: Scope, origin: string, data: string, options: object): ChildProcess {
   const args = [PROGRAM, origin, data, JSON.stringify(options)];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   t.after(() => child.kill('SIGKILL'));
-  return sieged(child, await urlOf(child));
+  return child;
 }
 
 async function urlOf(child: ChildProcess): Promise<string> {
