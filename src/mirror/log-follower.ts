@@ -1,6 +1,7 @@
 /**
  * When this mirror follows the log, and from whom: at once when somebody shows a newer checkpoint, and now and then in any
- * case. One pass at a time (sync.ts); a source that does not give what it should is passed over for the next one.
+ * case. Sources are asked for their checkpoints side by side, so that none that is slow holds up the others; what they show
+ * is taken in one after the other (sync.ts). A source that does not give what it should is passed over for the next one.
  *
  * What is served only ever moves on along one history. If the log's key has signed another one, both notes are kept as
  * evidence and the alarm is raised; what is held goes on being served.
@@ -119,7 +120,10 @@ export function createLogFollower(deps: LogFollowerDeps): LogFollower {
 
 class Follower implements LogFollower {
   readonly #deps: LogFollowerDeps;
+  /** Takes in one checkpoint at a time. */
   readonly #passes = new Serial();
+  readonly #catchUps = new Serial();
+  readonly #running = new Set<Promise<void>>();
   readonly #listeners = new Set<(served: HeldCheckpoint) => void>();
   readonly #states = new Map<string, SourceState>();
   readonly #seen = new Set<string>();
@@ -166,7 +170,7 @@ class Follower implements LogFollower {
 
   /** Whoever asks while others wait for a pass to begin waits for the same one. */
   catchUp(): Promise<void> {
-    this.#catchingUp ??= this.#passes.run(() => {
+    this.#catchingUp ??= this.#catchUps.run(() => {
       this.#catchingUp = null;
       return this.#followAny(this.#deps.sources);
     });
@@ -177,40 +181,55 @@ class Follower implements LogFollower {
     if (this.#seen.has(note) || this.#hints >= HINTS_MAX || this.#deps.signal.aborted) return;
     this.#remember(note);
     this.#hints += 1;
-    void this.#passes.run(async () => {
+    const taking = this.#take(note, this.#deps.sources.find((source) => source.url === url) ?? null);
+    void this.#run(taking).then(() => {
       this.#hints -= 1;
-      await this.#take(note, this.#deps.sources.find((source) => source.url === url) ?? null).catch(() => undefined);
     });
   }
 
   start(): void {
     const { sources, times, now } = this.#deps;
     const [origin, ...peers] = sources;
-    if (origin) this.#look(times.originMs, () => this.#followEach([origin]));
-    if (peers.length === 0) return;
     let looked = Number.NEGATIVE_INFINITY;
-    this.#look(times.peersAwayMs, async () => {
+    const lookAtPeers = async (): Promise<void> => {
       if (!this.#isOriginAway() && Math.abs(now() - looked) < times.peersMs) return;
       looked = now();
       await this.#followEach(peers);
+    };
+    // First the origin alone: where its keys are not known yet, nobody else is believed.
+    void this.#look(times.originMs, () => this.#followEach(origin ? [origin] : [])).then(() => {
+      if (peers.length > 0) void this.#look(times.peersAwayMs, lookAtPeers);
     });
   }
 
   async close(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer);
     this.#timers.clear();
-    await this.#passes.idle();
+    await this.#catchUps.idle();
+    await Promise.all(this.#running);
+  }
+
+  /** Until it has ended, however it ends: what went wrong is told where that is known. */
+  #run(task: Promise<void>): Promise<void> {
+    const ended = task
+      .catch(() => undefined)
+      .finally(() => {
+        this.#running.delete(ended);
+      });
+    this.#running.add(ended);
+    return ended;
   }
 
   /** At once, and then again and again; mirrors that were started together must not go on looking together. */
-  #look(everyMs: number, pass: () => Promise<void>): void {
+  #look(everyMs: number, pass: () => Promise<void>): Promise<void> {
     const { signal, random } = this.#deps;
-    void this.#passes.run(pass).then(() => {
+    if (signal.aborted) return Promise.resolve();
+    return this.#run(pass()).then(() => {
       if (signal.aborted) return;
       const timer = setTimeout(
         () => {
           this.#timers.delete(timer);
-          this.#look(everyMs, pass);
+          void this.#look(everyMs, pass);
         },
         everyMs * (0.75 + random() / 2),
       );
@@ -243,11 +262,15 @@ class Follower implements LogFollower {
 
   async #follow(source: LogSource): Promise<void> {
     await this.#guarded(source.name, async () => {
+      const held = this.size();
       const note = await source.checkpoint();
       this.#remember(note);
-      const seen = await this.#open(note, source);
-      await this.#advance(seen, source, source);
-      if (this.#isOrigin(source)) await this.#renew(seen);
+      await this.#passes.run(async () => {
+        const seen = await this.#open(note, source);
+        await this.#advance(seen, source, source).catch(unlessOvertaken(held));
+        if (this.#isOrigin(source)) await this.#renew(seen);
+      });
+      return 'current';
     });
   }
 
@@ -263,10 +286,21 @@ class Follower implements LogFollower {
     const [first = null, ...others] = source ? [source, ...sources.filter((one) => one !== source)] : sources;
     if (!first) return;
     try {
-      await this.#guarded(source?.name ?? VISITOR, () => this.#advance(seen, first, source));
+      await this.#guarded(source?.name ?? VISITOR, () => this.#passes.run(() => this.#heed(seen, first, source)));
     } catch (error) {
-      if (error instanceof SplitViewError || error instanceof RollbackError) return;
+      if (error instanceof SplitViewError) return;
       await this.#followAny(source ? others : sources);
+    }
+  }
+
+  /** An older one is told by everybody who has not heard yet, and says nothing of its source. */
+  async #heed(seen: HeldCheckpoint, from: LogSource, shownBy: LogSource | null): Promise<SourceState | null> {
+    try {
+      await this.#advance(seen, from, shownBy);
+      return 'current';
+    } catch (error) {
+      if (error instanceof RollbackError) return null;
+      throw error;
     }
   }
 
@@ -335,10 +369,11 @@ class Follower implements LogFollower {
     }
   }
 
-  async #guarded(name: string, task: () => Promise<void>): Promise<void> {
+  /** @param task answers with what it says of the source; null for nothing */
+  async #guarded(name: string, task: () => Promise<SourceState | null>): Promise<void> {
     try {
-      await task();
-      this.#report(name, 'current', null);
+      const state = await task();
+      if (state !== null) this.#report(name, state, null);
     } catch (error) {
       if (this.#deps.signal.aborted) throw error;
       await this.#judge(name, error);
@@ -412,6 +447,13 @@ function stateAfter(error: unknown): SourceState {
   if (error instanceof UnwitnessedError) return 'unwitnessed';
   if (error instanceof UpstreamError) return 'away';
   return WRONG.some((kind) => error instanceof kind) ? 'wrong' : 'failed';
+}
+
+/** What was taken in since the source was asked may be newer than what it showed: that is no fault of it. */
+function unlessOvertaken(held: number): (error: unknown) => void {
+  return (error) => {
+    if (!(error instanceof RollbackError) || error.offered < held) throw error;
+  };
 }
 
 function isSameTree(a: HeldCheckpoint, b: HeldCheckpoint): boolean {
