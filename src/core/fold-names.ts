@@ -137,9 +137,14 @@ class Pending implements NamesReader {
     }
   }
 
+  /** By key: neighbours in the order of keys share pages where they are stored, and each page is then written once. */
   all(): Change[] {
-    return [...this.#tables.values()].flatMap((table) => [...table.values()]);
+    return [...this.#tables.values()].flatMap((table) => [...table.values()].sort(byKey));
   }
+}
+
+function byKey(a: Change, b: Change): number {
+  return a.key < b.key ? -1 : a.key > b.key ? 1 : 0;
 }
 
 function methodsOf(reader: NamesReader): NamesReader {

@@ -26,6 +26,8 @@ export type Request =
   | { readonly close: true };
 export type Reply = { readonly done: true } | { readonly failed: { message: string; errcode: number | null } };
 
+/** The thread makes hardly any objects, and only a collection frees the bytes that were sent to it. */
+const YOUNG_LIMIT = { maxYoungGenerationSizeMb: 1 };
 /** What is sent to the thread at once: sending copies, and nobody can have a turn meanwhile. */
 const PART_STEPS = 256;
 /** sqlite.org/rescode.html: SQLITE_FULL, and SQLITE_IOERR_SHMSIZE for no room for the index of the write-ahead log. */
@@ -60,7 +62,8 @@ export class SqliteWriter {
   static async open(data: WriterData, onBroken: OnBroken = () => undefined): Promise<SqliteWriter> {
     // The thread's source lies beside this one: .ts in a checkout, .js when built.
     const source = new URL(`./sqlite-worker${extname(import.meta.filename)}`, import.meta.url);
-    const writer = new SqliteWriter(data.file, new Worker(source, { workerData: data, execArgv: [] }));
+    const worker = new Worker(source, { workerData: data, execArgv: [], resourceLimits: YOUNG_LIMIT });
+    const writer = new SqliteWriter(data.file, worker);
     await writer.#answer();
     writer.#onBroken = onBroken;
     return writer;
@@ -103,7 +106,7 @@ export class SqliteWriter {
   async #sendParts(steps: Iterable<Step>): Promise<void> {
     let part: Step[] = [];
     for (const step of steps) {
-      part.push(ownBytes(step));
+      part.push(step);
       if (part.length < PART_STEPS && !this.#turn.isSpent()) continue;
       this.#post(part, null);
       part = [];
@@ -113,11 +116,8 @@ export class SqliteWriter {
   }
 
   #post(steps: readonly Step[], end: 'commit' | 'rollback' | null): void {
-    const buffers = steps
-      .flat()
-      .filter(isBytes)
-      .map(({ buffer }) => buffer);
-    this.#worker.postMessage({ steps, end } satisfies Request, buffers);
+    const own = withOwnBytes(steps);
+    this.#worker.postMessage({ steps: own.steps, end } satisfies Request, [own.buffer]);
   }
 
   /** The thread keeps the process alive while it owes an answer, and only then. */
@@ -188,9 +188,22 @@ function openReader(file: string): DatabaseSync {
   return new DatabaseSync(file, { readOnly: true, timeout: 5_000 });
 }
 
-/** Copies: sending a view would send all of the buffer behind it, and the caller must be able to go on using it. */
-function ownBytes([statement, ...values]: Step): Step {
-  return [statement, ...values.map((value) => (isBytes(value) ? new Uint8Array(value) : value))];
+/**
+ * Copies, since the caller must be able to go on using its bytes: into one buffer, which is handed over with what costs as
+ * much for a small one as for a large one.
+ */
+function withOwnBytes(steps: readonly Step[]): { readonly steps: readonly Step[]; readonly buffer: ArrayBuffer } {
+  const lengths = steps.flatMap((step) => step.filter(isBytes)).map(({ length }) => length);
+  const buffer = new ArrayBuffer(lengths.reduce((sum, length) => sum + length, 0));
+  let at = 0;
+  const own = (value: Step[number]) => {
+    if (!isBytes(value)) return value;
+    const copy = new Uint8Array(buffer, at, value.length);
+    copy.set(value);
+    at += value.length;
+    return copy;
+  };
+  return { steps: steps.map(([statement, ...values]) => [statement, ...values.map(own)]), buffer };
 }
 
 function isBytes(value: unknown): value is Uint8Array<ArrayBuffer> {
