@@ -18,6 +18,7 @@ import type { Head } from '../core/head.ts';
 import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { tempPathFor } from '../io/durable-file.ts';
+import { createGate } from '../io/gate.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import { inTurns, Turn } from '../io/turn.ts';
 
@@ -34,16 +35,25 @@ export type Forms = {
   idle(): Promise<void>;
 };
 
-/** Levels that cost about what gzip's usual one does: a form is made while its first client waits. */
+/**
+ * Levels that cost about what gzip's usual one does: a form is made while its first client waits. Those that know how many
+ * bytes come take less memory for few.
+ */
 const COMPRESSORS = {
-  zstd: () => createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 5 } }),
-  br: () => createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: 5 } }),
+  zstd: (bytes) => createZstdCompress({ pledgedSrcSize: bytes, params: { [constants.ZSTD_c_compressionLevel]: 5 } }),
+  br: (bytes) =>
+    createBrotliCompress({
+      params: { [constants.BROTLI_PARAM_QUALITY]: 5, [constants.BROTLI_PARAM_SIZE_HINT]: bytes },
+    }),
   gzip: () => createGzip(),
-} as const satisfies Record<FormCoding, () => Transform>;
+} as const satisfies Record<FormCoding, (bytes: number) => Transform>;
 
 const HASH_BYTES = 32;
 const HEX_LENGTH = 64;
-const MEMORY_BYTES_MAX = 48 * 1024 * 1024;
+/** Small: a form that is not in memory is read from the disk in less than a millisecond. */
+const MEMORY_BYTES_MAX = 8 * 1024 * 1024;
+/** Forms that are made at the same time: a compressor takes up to some megabytes. */
+const MAKING_MAX = 4;
 /** What is handed to a compressor at once. */
 const PIECE_BYTES = 64 * 1024;
 
@@ -57,6 +67,7 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
   const { folder, blobs, note } = deps;
   const memory = new FormMemory(MEMORY_BYTES_MAX);
   const making = new Map<string, Promise<Uint8Array>>();
+  const gate = createGate(MAKING_MAX);
   const writing = new Set<Promise<void>>();
 
   const pathOf = (kind: FormKind, name: string, base: string, coding: FormCoding) => {
@@ -64,13 +75,18 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
     return join(folder, key.slice(0, 2), key.slice(2));
   };
 
+  /** Not `pipe`: a blob that can't be read has to fail this form alone, not the process. */
+  async function make(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array> {
+    const compressor = COMPRESSORS[coding](formSize(kind, head, base));
+    const bytes = inPieces(formBytes(kind, head, base, blobs));
+    return pipeline(bytes, compressor, async (compressed: Readable) => exactly(await buffer(compressed)));
+  }
+
   async function loadOrMake(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array> {
     const path = pathOf(kind, head.name, base, coding);
     const stored = await load(path, head[kind].sha256);
     if (stored) return stored;
-    const bytes = inPieces(formBytes(kind, head, base, blobs));
-    // Not `pipe`: a blob that can't be read has to fail this form alone, not the process.
-    const made = await pipeline(bytes, COMPRESSORS[coding](), (compressed: Readable) => buffer(compressed));
+    const made = await gate(() => make(kind, head, base, coding));
     const written = save(path, head[kind].sha256, made).catch(note);
     writing.add(written);
     written.finally(() => writing.delete(written));
@@ -126,6 +142,11 @@ class FormMemory {
       this.#bytes -= bytes.length;
     }
   }
+}
+
+/** A copy unless it is the whole of its memory: a piece of a larger one would keep all of it. */
+function exactly(bytes: Uint8Array): Uint8Array {
+  return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
 }
 
 async function load(path: string, form: string): Promise<Uint8Array | null> {

@@ -37,11 +37,11 @@ const STATEMENTS = [
 ];
 
 const LIST_ROWS = 500;
-const HOT_BYTES_DEFAULT = 16 * 1024 * 1024;
-const HOT_BLOB_BYTES_MAX = 1024 * 1024;
+const HOT_BYTES_DEFAULT = 4 * 1024 * 1024;
+const HOT_BLOB_BYTES_MAX = 256 * 1024;
 
 export type SqliteBlobStoreOptions = {
-  /** Memory for blobs that were used lately, in bytes. Default 16 MiB. */
+  /** Memory for blobs that were used lately, in bytes. Default 4 MiB. */
   readonly hotBytesMax?: number;
   readonly onBroken?: OnBroken;
 };
