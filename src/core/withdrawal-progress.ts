@@ -31,9 +31,14 @@ export function carriedOut(progress: WithdrawalProgress, done: ReadonlySet<numbe
   return { ...progress, open: progress.open.filter(({ index }) => !done.has(index)) };
 }
 
+/** Whether it should have been carried out by now. @param now unix ms */
+export function isOverdue({ since, deadline }: OpenEntry, now: number): boolean {
+  return deadline !== null && now > since + deadline * 1_000;
+}
+
 /** Withdrawals that should have been carried out by now. @param now unix ms */
 export function overdueIn({ open }: WithdrawalProgress, now: number): OpenEntry[] {
-  return open.filter(({ since, deadline }) => deadline !== null && now > since + deadline * 1_000);
+  return open.filter((one) => isOverdue(one, now));
 }
 
 /** Withdrawals among what is open. */

@@ -121,7 +121,7 @@ export function createBlobServer(deps: {
         yield piece;
       }
     } catch (error) {
-      if (!isLoss(error)) throw error;
+      if (!isLoss(error) || (await tombstones.get(id.hex))) throw error;
       logger.error({ blob: id.hex, reason: error.message }, 'a stored blob is damaged; going on from a fresh copy');
       const flight = fetcher.join(id, [...peers, origin]);
       const ready = await flight?.ready;

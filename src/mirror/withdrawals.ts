@@ -4,13 +4,13 @@
  *
  * Order: entries of the log are looked at in its order, and those that withdraw or bring something back are noted as open,
  * together with how far was looked (durable; a crash before it looks at them again); then each is carried out
- * (tombstones.ts), which may be done any number of times; then it is no longer open. What can't be carried out because
+ * (carry-out.ts), which may be done any number of times; then it is no longer open. What can't be carried out because
  * nobody says which bytes are meant stays open and is tried again, and once its deadline has passed this mirror says that
  * it is behind.
  */
-import { type Entry, parseEntry } from '../core/entry.ts';
+import { looksLike, parseEntry } from '../core/entry.ts';
 import { FederationError, MalformedError, StorageFullError } from '../core/errors.ts';
-import { change, type TombstoneRow, versionKey, versionPrefix, type WithdrawnRow } from '../core/tables.ts';
+import { change, versionPrefix } from '../core/tables.ts';
 import {
   carriedOut,
   formatProgress,
@@ -23,15 +23,11 @@ import {
   withdrawalsIn,
 } from '../core/withdrawal-progress.ts';
 import { createBell } from '../io/bell.ts';
-import type { BlobStore } from '../io/blob-store.ts';
 import { inParallel } from '../io/in-parallel.ts';
-import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
+import { type CarryOutDeps, carryOut, isListing } from './carry-out.ts';
 import type { LogFollower } from './log-follower.ts';
-import type { PinnedHere } from './pinned-here.ts';
-import type { Tombstones } from './tombstones.ts';
-import type { ListingsByHash, WithdrawnContent } from './withdrawn-content.ts';
 
 export type Withdrawals = {
   /** Withdrawals that are not carried out yet, and those of them whose deadline has passed. */
@@ -40,18 +36,10 @@ export type Withdrawals = {
   close(): Promise<void>;
 };
 
-export type WithdrawalsDeps = {
-  readonly index: Pick<MetadataStore, 'entries' | 'get' | 'scan' | 'write'>;
-  readonly blobs: Pick<BlobStore, 'has'>;
-  readonly tombstones: Tombstones;
-  readonly content: WithdrawnContent;
-  /** Null for a mirror that keeps no packages. */
-  readonly pinnedHere: PinnedHere | null;
+export type WithdrawalsDeps = CarryOutDeps & {
+  readonly index: Pick<MetadataStore, 'count' | 'entries' | 'get' | 'scan' | 'write'>;
   readonly follower: Pick<LogFollower, 'size' | 'subscribe'>;
-  readonly logger: Logger;
   readonly metrics: Metrics;
-  /** Unix ms. */
-  readonly now: () => number;
   /** Aborts when the mirror stops. */
   readonly signal: AbortSignal;
   /** Before what could not be carried out is tried again, ms: from `firstMs`, twice as long each time, up to `lastMs`. */
@@ -79,7 +67,6 @@ export async function startWithdrawals(deps: WithdrawalsDeps): Promise<Withdrawa
   return { state: () => withdrawals.state(), close: () => running };
 }
 
-type Withdraw = Extract<Entry, { kind: 'withdraw' }>;
 type Failure = { readonly tries: number; readonly againAtMs: number };
 
 class Carrier {
@@ -141,7 +128,12 @@ class Carrier {
     signal.throwIfAborted();
     const { at } = this.#progress;
     const page = await index.entries(at, Math.min(PAGE_ENTRIES, follower.size() - at));
-    const open = await Promise.all(page.map((bytes, offset) => this.#openOf(parseEntry(bytes), at + offset)));
+    const mayBeBack = (await index.count('withdrawn')) > 0;
+    const open = await Promise.all(
+      page.map((bytes, offset) =>
+        mayBeBack || looksLike('withdraw', bytes) ? this.#openOf(bytes, at + offset) : null,
+      ),
+    );
     this.#progress = lookedAt(
       this.#progress,
       at + page.length,
@@ -149,7 +141,8 @@ class Carrier {
     );
   }
 
-  async #openOf(entry: Entry, index: number): Promise<OpenEntry | null> {
+  async #openOf(bytes: Uint8Array, index: number): Promise<OpenEntry | null> {
+    const entry = parseEntry(bytes);
     const since = this.#deps.now();
     if (entry.kind === 'withdraw') return { index, since, deadline: entry.deadline };
     const isBack = isListing(entry) && (await this.#wasWithdrawn(entry.name, index));
@@ -191,7 +184,7 @@ class Carrier {
     const { signal, logger } = this.#deps;
     signal.throwIfAborted();
     try {
-      await this.#carryOut(one);
+      await carryOut(this.#deps, one);
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof FederationError)) throw error;
@@ -216,67 +209,18 @@ class Carrier {
   /** Until the next one is to be tried again; null if none is. */
   #pauseMs(): number | null {
     if (this.#failures.size === 0) return null;
-    const next = Math.min(...[...this.#failures.values()].map(({ againAtMs }) => againAtMs));
+    let next = Number.POSITIVE_INFINITY;
+    for (const { againAtMs } of this.#failures.values()) next = Math.min(next, againAtMs);
     return Math.max(1, next - performance.now());
-  }
-
-  async #carryOut(one: OpenEntry): Promise<void> {
-    const [bytes] = await this.#deps.index.entries(one.index, 1);
-    const entry = parseEntry(bytes as Uint8Array);
-    if (entry.kind === 'withdraw') await this.#withdraw(entry, one);
-    else if (isListing(entry)) await this.#bringBack(entry.name);
-  }
-
-  async #withdraw(entry: Withdraw, one: OpenEntry): Promise<void> {
-    const { index, content, tombstones, logger } = this.#deps;
-    const { name, version } = entry;
-    const row = await index.get('withdrawn', versionKey(name, version));
-    // A later entry about the same says all that this one does.
-    if (row === null || row.index !== one.index) return;
-    const meant = await content.meant(name, version, row);
-    const kept = await this.#keptAmong(name, meant, one);
-    const removed = await tombstones.bury(tombstonesFor(name, meant, kept, row, one));
-    logger.info({ name, version, reason: row.reason, tarballs: meant.size - kept.size, removed }, 'withdrawn');
-  }
-
-  /** Bytes that another version has as well, of this package or one that is kept here, and that is not withdrawn. */
-  async #keptAmong(name: string, meant: ListingsByHash, one: OpenEntry): Promise<ReadonlySet<string>> {
-    const { blobs, pinnedHere } = this.#deps;
-    const listed = await this.#listedOrOverdue(name, one);
-    const kept = new Set([...meant.keys()].filter((sha512) => listed.has(sha512)));
-    const held = new Set<string>();
-    for (const hex of meant.keys()) {
-      if (pinnedHere && !kept.has(hex) && (await blobs.has({ algorithm: 'sha512', hex }))) held.add(hex);
-    }
-    return pinnedHere ? kept.union(await pinnedHere(held)) : kept;
-  }
-
-  /** Past its deadline a withdrawal waits for nobody: what is removed too much can be fetched again. */
-  async #listedOrOverdue(name: string, one: OpenEntry): Promise<ListingsByHash> {
-    const { content, now } = this.#deps;
-    try {
-      return await content.listed(name);
-    } catch (error) {
-      if (!(error instanceof FederationError) || overdueIn({ at: 0, open: [one] }, now()).length === 0) throw error;
-      return new Map();
-    }
-  }
-
-  async #bringBack(name: string): Promise<void> {
-    const { content, tombstones } = this.#deps;
-    for (const [sha512, listing] of await content.listed(name)) await tombstones.lift(sha512, listing);
   }
 
   /** Once for each. */
   #tellOverdue(): void {
-    for (const { index, since } of overdueIn(this.#progress, this.#deps.now())) {
-      if (this.#told.has(index)) continue;
-      this.#told.add(index);
-      const reason = this.#failures.get(index)?.tries ?? 0;
-      this.#deps.logger.error(
-        { entry: index, since, tries: reason },
-        'a withdrawal was not carried out by its deadline',
-      );
+    for (const one of overdueIn(this.#progress, this.#deps.now())) {
+      if (this.#told.has(one.index)) continue;
+      this.#told.add(one.index);
+      const facts = { entry: one.index, since: one.since, tries: this.#triesOf(one) };
+      this.#deps.logger.error(facts, 'a withdrawal was not carried out by its deadline');
     }
   }
 
@@ -290,19 +234,4 @@ class Carrier {
       if (!(error instanceof StorageFullError)) throw error;
     }
   }
-}
-
-function isListing(entry: Entry): entry is Extract<Entry, { kind: 'learned' | 'learned-version' | 'repin' }> {
-  return entry.kind === 'learned' || entry.kind === 'learned-version' || entry.kind === 'repin';
-}
-
-function tombstonesFor(
-  name: string,
-  meant: ListingsByHash,
-  kept: ReadonlySet<string>,
-  { reason, deadline }: WithdrawnRow,
-  { since }: OpenEntry,
-): Map<string, TombstoneRow> {
-  const gone = [...meant].filter(([sha512]) => !kept.has(sha512));
-  return new Map(gone.map(([sha512, { version }]) => [sha512, { name, version, reason, since, deadline }]));
 }

@@ -4,7 +4,7 @@
  * The log's own entries are read, once the tables show them. How far is durable, together with the latest withdrawals; a
  * crash before that reads the same entries again, which is harmless. Manifests stay: they are what the log names.
  */
-import { type Entry, parseEntry } from '../core/entry.ts';
+import { type Entry, looksLike, parseEntry } from '../core/entry.ts';
 import { parsePinned } from '../core/integrity.ts';
 import { change, nameOfKey, pinPrefix, versionKey, versionOfKey, versionPrefix } from '../core/tables.ts';
 import { type WatchedWithdrawal, WithdrawalWatch, type WithdrawnTarball } from '../core/withdrawal-watch.ts';
@@ -99,8 +99,8 @@ class Reader {
     let isNews = false;
     for (const [offset, bytes] of entries.entries()) {
       if (turn.isSpent()) await turn.give();
-      const entry = parseEntry(bytes);
-      if (entry.kind !== 'withdraw') continue;
+      const entry = looksLike('withdraw', bytes) ? parseEntry(bytes) : null;
+      if (entry?.kind !== 'withdraw') continue;
       await this.#withdraw(entry, this.#at + offset);
       isNews = true;
     }

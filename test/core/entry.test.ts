@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex, utf8 } from '../../src/core/bytes.ts';
 import { openCheckpoint } from '../../src/core/checkpoint.ts';
-import { type Entry, entrySortKey, formatEntry, parseEntry } from '../../src/core/entry.ts';
+import { type Entry, entrySortKey, formatEntry, looksLike, parseEntry } from '../../src/core/entry.ts';
 import { MalformedError } from '../../src/core/errors.ts';
 import { sha256 } from '../../src/core/hash.ts';
 import { ENTRY_BYTES_MAX } from '../../src/core/limits.ts';
@@ -17,6 +17,18 @@ import { protocolExample, protocolExamples, protocolText } from '../support/prot
 const examples = protocolExamples('entry');
 
 test('an entry has one form in bytes', () => assertOneForm(anyEntry, formatEntry, parseEntry, 2_000));
+
+test('an entry looks like its own kind and no other', () => {
+  const kinds = entryKinds as readonly Entry['kind'][];
+  for (const { text } of examples) {
+    const bytes = utf8(text);
+    assert.deepEqual(
+      kinds.filter((kind) => looksLike(kind, bytes)),
+      [parseEntry(bytes).kind],
+    );
+    assert.ok(!kinds.some((kind) => looksLike(kind, bytes.subarray(0, 5))));
+  }
+});
 
 test('docs/protocol.md shows each kind, with its leaf hash', () => {
   const entries = examples.map(({ text }) => parseEntry(utf8(text)));
