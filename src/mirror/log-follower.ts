@@ -8,17 +8,7 @@
  */
 import { openCheckpoint } from '../core/checkpoint.ts';
 import type { Entry } from '../core/entry.ts';
-import {
-  MalformedError,
-  ProofError,
-  RollbackError,
-  SignatureError,
-  SplitViewError,
-  UnreadableEntryError,
-  UnwitnessedError,
-  UpstreamError,
-  WrongTileError,
-} from '../core/errors.ts';
+import { RollbackError, SignatureError, SplitViewError, UnreadableEntryError, UpstreamError } from '../core/errors.ts';
 import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
 import { checkLogKey } from '../core/log-key.ts';
 import { standingOf } from '../core/sync-plan.ts';
@@ -31,20 +21,11 @@ import type { EvidenceKeeper, SplitView } from './evidence.ts';
 import type { HeldCheckpoint, HeldLog } from './held-log.ts';
 import type { LogSource } from './log-source.ts';
 import type { OriginTrust } from './origin-keys.ts';
+import { createSourceStates, type SourceState, type SourceStates } from './source-states.ts';
 import { checkAgainstHeld, syncTo } from './sync.ts';
 import type { UnprovenKeeper } from './unproven.ts';
 
-/** What a look at a source came to. */
-export type SourceState =
-  | 'unknown'
-  | 'current'
-  | 'older'
-  | 'away'
-  | 'wrong'
-  | 'failed'
-  | 'split-view'
-  | 'unreadable'
-  | 'unwitnessed';
+export type { SourceState } from './source-states.ts';
 
 export type LogFollower = {
   /** The newest checkpoint all of whose entries are held and folded; null before the first. */
@@ -125,7 +106,7 @@ class Follower implements LogFollower {
   readonly #catchUps = new Serial();
   readonly #running = new Set<Promise<void>>();
   readonly #listeners = new Set<(served: HeldCheckpoint) => void>();
-  readonly #states = new Map<string, SourceState>();
+  readonly #states: SourceStates;
   readonly #seen = new Set<string>();
   readonly #hintsLeft = new TokenBuckets(HINTS);
   readonly #timers = new Set<NodeJS.Timeout>();
@@ -136,7 +117,9 @@ class Follower implements LogFollower {
 
   constructor(deps: LogFollowerDeps) {
     this.#deps = deps;
-    for (const { name } of deps.sources) this.#states.set(name, 'unknown');
+    const { sources, logger, metrics } = deps;
+    const names = sources.map(({ name }) => name);
+    this.#states = createSourceStates({ names, logger, metrics, size: () => this.size() });
   }
 
   checkpoint(): HeldCheckpoint | null {
@@ -156,7 +139,7 @@ class Follower implements LogFollower {
   }
 
   sources(): Readonly<Record<string, SourceState>> {
-    return Object.fromEntries(this.#states);
+    return this.#states.all();
   }
 
   confirmed(): number | null {
@@ -240,7 +223,7 @@ class Follower implements LogFollower {
 
   #isOriginAway(): boolean {
     const origin = this.#deps.sources[0];
-    return origin !== undefined && this.#states.get(origin.name) === 'away';
+    return origin !== undefined && this.#states.of(origin.name) === 'away';
   }
 
   async #followEach(sources: readonly LogSource[]): Promise<void> {
@@ -373,7 +356,7 @@ class Follower implements LogFollower {
   async #guarded(name: string, task: () => Promise<SourceState | null>): Promise<void> {
     try {
       const state = await task();
-      if (state !== null) this.#report(name, state, null);
+      if (state !== null) this.#states.report(name, state);
     } catch (error) {
       if (this.#deps.signal.aborted) throw error;
       await this.#judge(name, error);
@@ -384,7 +367,7 @@ class Follower implements LogFollower {
   async #judge(name: string, error: unknown): Promise<void> {
     if (error instanceof SplitViewError) await this.#raise(name, error);
     if (error instanceof UnreadableEntryError) this.#stop(error);
-    this.#report(name, stateAfter(error), error);
+    this.#states.failed(name, error);
   }
 
   /** Kept before it is told, and told once for each pair. */
@@ -404,49 +387,10 @@ class Follower implements LogFollower {
     this.#deps.logger.error({ index: error.index }, `the log can't be followed: ${error.message}`);
   }
 
-  #report(source: string, state: SourceState, error: unknown): void {
-    const { logger, metrics } = this.#deps;
-    metrics
-      .counter('mirror_log_passes_total', 'Looks at where the log is read from, by what they came to', [
-        'source',
-        'outcome',
-      ])
-      .inc({ source, outcome: state });
-    const before = this.#states.get(source);
-    if (before === state || source === VISITOR) return;
-    this.#states.set(source, state);
-    if (error === null) logger.info({ source, size: this.size() }, 'following the log');
-    else logger.warn({ source, reason: reasonOf(error), kept: this.size() }, SAID[state]);
-  }
-
   #remember(note: string): void {
     this.#seen.add(note);
     if (this.#seen.size > SEEN_MAX) this.#seen.delete(this.#seen.values().next().value as string);
   }
-}
-
-const SAID: Readonly<Record<SourceState, string>> = {
-  unknown: 'nothing is known of this source of the log',
-  current: 'following the log',
-  older: 'this source of the log is behind; ours is kept',
-  away: 'this source of the log can’t be reached',
-  wrong: 'this source of the log gave something wrong; another one is tried',
-  failed: 'what this source of the log gave could not be taken in here',
-  'split-view': 'this source shows another history of the log; ours is kept',
-  unreadable: 'the log has an entry that can’t be followed',
-  unwitnessed: 'this source shows a checkpoint that the policy holds back; ours is kept',
-};
-
-/** What a source is to blame for; anything else is trouble of our own, such as a full disk. */
-const WRONG = [WrongTileError, ProofError, SignatureError, MalformedError];
-
-function stateAfter(error: unknown): SourceState {
-  if (error instanceof SplitViewError) return 'split-view';
-  if (error instanceof RollbackError) return 'older';
-  if (error instanceof UnreadableEntryError) return 'unreadable';
-  if (error instanceof UnwitnessedError) return 'unwitnessed';
-  if (error instanceof UpstreamError) return 'away';
-  return WRONG.some((kind) => error instanceof kind) ? 'wrong' : 'failed';
 }
 
 /** What was taken in since the source was asked may be newer than what it showed: that is no fault of it. */
@@ -470,8 +414,4 @@ function tryOpen(note: string, keys: OriginKeys): HeldCheckpoint | null {
   } catch {
     return null;
   }
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
