@@ -14,7 +14,10 @@ export type CarryOutDeps = {
   readonly index: Pick<MetadataStore, 'entries' | 'get'>;
   readonly blobs: Pick<BlobStore, 'has'>;
   readonly tombstones: Pick<Tombstones, 'bury' | 'lift'>;
+  /** Of what is withdrawn: kept for peers, which have to know it as well. */
   readonly content: WithdrawnContent;
+  /** Of what comes back. */
+  readonly news: Pick<WithdrawnContent, 'listed'>;
   /** Null for a mirror that keeps no packages. */
   readonly pinnedHere: PinnedHere | null;
   readonly logger: Logger;
@@ -81,8 +84,8 @@ async function listedUnlessOverdue(
   }
 }
 
-async function bringBack({ content, tombstones }: CarryOutDeps, name: string): Promise<void> {
-  for (const [sha512, listing] of await content.listed(name)) await tombstones.lift(sha512, listing);
+async function bringBack({ news, tombstones }: CarryOutDeps, name: string): Promise<void> {
+  for (const [sha512, listing] of await news.listed(name)) await tombstones.lift(sha512, listing);
 }
 
 function tombstonesFor(

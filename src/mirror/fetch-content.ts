@@ -18,14 +18,17 @@ export type ContentFetcher = {
 
 const TIMEOUT_MS = 60_000;
 
-/** @param deps `blobs`: where some of it may be stored; null: nowhere. `sources`: base URLs, in the order in which to try them */
 export function createContentFetcher(deps: {
-  readonly blobs: Pick<BlobStore, 'read'> | null;
+  /** Where some of it may be stored. */
+  readonly stored: readonly Pick<BlobStore, 'read'>[];
   readonly client: HttpClient;
+  /** Base URLs, in the order in which to try them. */
   readonly sources: readonly string[];
+  /** Where to store what was fetched, for others to fetch. */
+  readonly keep?: Pick<BlobStore, 'putMany'>;
   readonly signal?: AbortSignal;
 }): ContentFetcher {
-  const { blobs, client, sources, signal } = deps;
+  const { client, sources, keep, signal } = deps;
 
   async function ask(source: string, path: string, hash: string, maxBytes: number): Promise<Uint8Array> {
     const url = `${source}/-/federation/${path}`;
@@ -36,13 +39,18 @@ export function createContentFetcher(deps: {
     });
     if (status !== 200) throw new UpstreamError({ what: url, reason: `it answered with status ${status}` });
     const actual = sha256Hex(body);
-    if (actual === hash) return body;
+    if (actual === hash) {
+      await keep?.putMany([{ id: { algorithm: 'sha256', hex: hash }, bytes: body }]);
+      return body;
+    }
     throw new IntegrityError({ expected: `sha256:${hash}`, actual: `sha256:${actual}`, source });
   }
 
   async function at(path: string, hash: string, maxBytes: number): Promise<Uint8Array> {
-    const stored = await blobs?.read({ algorithm: 'sha256', hex: hash });
-    if (stored) return stored;
+    for (const store of deps.stored) {
+      const bytes = await store.read({ algorithm: 'sha256', hex: hash });
+      if (bytes) return bytes;
+    }
     let failure: unknown = new UpstreamError({ what: `/-/federation/${path}`, reason: 'no source is known' });
     for (const source of sources) {
       try {

@@ -38,7 +38,7 @@ export function createHeadFetcher(deps: {
   sources: readonly string[];
 }): HeadFetcher {
   const { blobs } = deps;
-  const content = createContentFetcher(deps);
+  const content = createContentFetcher({ ...deps, stored: [blobs] });
 
   async function store(fresh: readonly Uint8Array[]): Promise<void> {
     const all = fresh.map((bytes) => ({ id: { algorithm: 'sha256' as const, hex: sha256Hex(bytes) }, bytes }));

@@ -6,7 +6,7 @@ import { createPinnedHere } from './pinned-here.ts';
 import { startWithdrawals, type Withdrawals, type WithdrawalsDeps } from './withdrawals.ts';
 import { createWithdrawnContent } from './withdrawn-content.ts';
 
-type OpenDeps = Omit<WithdrawalsDeps, 'index' | 'blobs' | 'content' | 'pinnedHere'> & {
+type OpenDeps = Omit<WithdrawalsDeps, 'index' | 'blobs' | 'content' | 'news' | 'pinnedHere'> & {
   readonly stores: MirrorStores;
   readonly client: HttpClient;
   /** Base URLs, in the order in which to ask them. */
@@ -17,10 +17,13 @@ type OpenDeps = Omit<WithdrawalsDeps, 'index' | 'blobs' | 'content' | 'pinnedHer
 export async function openWithdrawals(parts: OpenDeps, cleanups: (() => Promise<void>)[]): Promise<Withdrawals> {
   const { stores, client, sources, signal } = parts;
   const { index, blobs, door } = stores;
-  const content = createContentFetcher({ blobs: door?.blobs ?? null, client, sources, signal });
+  const common = { stored: [...(door ? [door.blobs] : []), blobs], client, sources, signal };
+  // Apart from the packages' blobs, where a head stands for all that it names. A peer that reaches nobody else needs it.
+  const kept = createContentFetcher({ ...common, keep: blobs });
   const withdrawals = await startWithdrawals({
     ...{ ...parts, index, blobs },
-    content: createWithdrawnContent({ index, content }),
+    content: createWithdrawnContent({ index, content: kept }),
+    news: createWithdrawnContent({ index, content: createContentFetcher(common) }),
     pinnedHere: door && createPinnedHere(door, client),
   });
   cleanups.push(() => withdrawals.close());

@@ -16,7 +16,7 @@ export type PinnedHere = (hashes: ReadonlySet<string>) => Promise<ReadonlySet<st
 
 export function createPinnedHere({ metadata, blobs }: DoorStores, client: HttpClient): PinnedHere {
   // Without a source there is only what is kept.
-  const content = createContentFetcher({ blobs, client, sources: [] });
+  const content = createContentFetcher({ stored: [blobs], client, sources: [] });
   const kept = createWithdrawnContent({ index: metadata, content });
 
   return async (hashes) => {

@@ -298,6 +298,24 @@ describe('a mirror that can’t learn which bytes are meant', () => {
   });
 });
 
+describe('a mirror that reaches only a peer', () => {
+  it('learns from it what was withdrawn, and which bytes are meant', async (t) => {
+    const origin = await startWholeOrigin(t);
+    const bytes = origin.put('alpha')['1.0.0'] as Buffer;
+    for (const path of ['/alpha', tarballPath('alpha', '1.0.0')]) assert.equal((await origin.ask(path)).status, 200);
+    const host = await startHost(t, origin, {}, { withdrawalPauses: PAUSES });
+    const between = await startMeddler(t, origin.door);
+    const logTimes = { originMs: 20, peersMs: 20, peersAwayMs: 20 };
+    const deps = { withdrawalPauses: PAUSES, logTimes };
+    const remote = await startHost(t, origin, { origin: between.url, peers: [host.url] }, deps);
+    await until('it was looked at', async () => (await at(remote, blobPath(bytes))).status === 200);
+    await between.refuse();
+    origin.upstream.packages.withdraw('alpha');
+    await look(origin, 'alpha', host, remote);
+    await isGone(remote, bytes);
+  });
+});
+
 describe('withdrawn bytes that a peer goes on having', () => {
   it('are not fetched from it', async (t) => {
     const origin = await startWholeOrigin(t);
