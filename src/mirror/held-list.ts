@@ -53,7 +53,20 @@ export async function openHeldList(options: {
     current = next;
   };
 
-  return { current: () => current, refresh: (keys) => refreshes.run(() => take(keys)) };
+  let waiting: Promise<void> | null = null;
+  let wanted: OriginKeys;
+
+  /** Whoever asks while others wait for their turn has the same one: an origin may tell of any number of new lists. */
+  const refresh = (keys: OriginKeys): Promise<void> => {
+    wanted = keys;
+    waiting ??= refreshes.run(() => {
+      waiting = null;
+      return take(wanted);
+    });
+    return waiting;
+  };
+
+  return { current: () => current, refresh };
 }
 
 function held(note: Uint8Array, keys: OriginKeys): HeldNote {

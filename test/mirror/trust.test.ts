@@ -58,16 +58,20 @@ describe('whom a mirror believes', () => {
     const origin = await startHostsOrigin(t);
     const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
     t.after(() => client.close());
-    let [underWay, most] = [0, 0];
+    let [underWay, most, asked] = [0, 0, 0];
     const request: typeof client.request = async (...question) => {
+      asked += 1;
       most = Math.max(most, ++underWay);
       return client.request(...question).finally(() => underWay--);
     };
     const options = { dir: tempFolder(), origin: origin.url, client: { ...client, request } };
     const keys = await (await openOriginTrust({ ...options, originKey: null })).refresh();
     const list = await openHeldList({ ...options, keys });
+    asked = 0;
     await Promise.all([list.refresh(keys), list.refresh(keys)]);
+    await Promise.all(Array.from({ length: 100 }, () => list.refresh(keys)));
     assert.equal(most, 1);
+    assert.ok(asked <= 3, `${asked} requests: an origin may tell of any number of lists`);
   });
 
   it('does not start on a stored note that was changed', async (t) => {
