@@ -164,7 +164,7 @@ function sieged(child: ChildProcess, url: string): SiegedMirror {
 }
 
 /** Text, empty line, and the first signature. */
-function signedByLogOnly(note: string): string {
+export function signedByLogOnly(note: string): string {
   return note.slice(0, note.indexOf('\n', note.indexOf('\n\n') + 2) + 1);
 }
 

@@ -182,6 +182,10 @@ export interface LogServer {
   beHonest(): void;
   /** Sends the newest checkpoint, or this note, to all open feeds. */
   publish(note?: string): Promise<void>;
+  /** Sends these bytes to all open feeds. */
+  tell(bytes: string | Uint8Array): void;
+  /** Ends all open feeds. */
+  endFeeds(): void;
   /** Resolves when so many feeds are open. */
   feeds(count: number): Promise<void>;
   /** Answers requests for anything else, such as packages; without it they are 404. */
@@ -202,9 +206,9 @@ export async function serveLog(t: Pick<TestContext, 'after'>, log: SignedLog, po
 
   async function answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const path = (request.url ?? '').replace(/^\/-\/federation\//, '').replace(/\?.*$/, '');
-    if (path === 'changes') return openFeed(response);
-    const honest = await honestReply(path, request);
     const lie = lies.find(({ matches }) => matches.test(path));
+    if (path === 'changes' && !lie) return openFeed(response);
+    const honest = await honestReply(path, request);
     const reply = lie ? await lie.lie(honest, request, served.log) : honest;
     if (reply) await send(reply, request, response);
   }
@@ -236,6 +240,12 @@ export async function serveLog(t: Pick<TestContext, 'after'>, log: SignedLog, po
     publish: async (note) => {
       const told = note ?? served.shown ?? (await served.log.note());
       for (const feed of feeds) feed.write(formatFeedEvent(checkpointEvent(served.log.size, told)));
+    },
+    tell: (bytes) => {
+      for (const feed of feeds) feed.write(bytes);
+    },
+    endFeeds: () => {
+      for (const feed of feeds) feed.end();
     },
     feeds: (count) =>
       new Promise((resolve) => {
