@@ -156,7 +156,7 @@ function feedAnswer(hosts: Hosts, guard: Guard, request: Incoming): Answer {
   const headers = { 'content-type': 'text/event-stream', 'cache-control': CACHE.noStore };
   if (request.method === 'HEAD') return { status: 200, headers, body: null };
   const hostId = guard.hostOf(request, null, (id) => hosts.publicKeyOf(id));
-  const { feed, closed } = hosts.openFeed(hostId, lastEventId(request));
+  const { feed, closed } = hosts.openFeed(hostId, lastEventId(request), request.network);
   return { status: 200, headers, body: feed.body, onClose: closed };
 }
 

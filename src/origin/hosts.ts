@@ -77,8 +77,9 @@ export type Hosts = {
    * Opens the change feed; a host's feed is its presence. `closed` is to be called when its connection is gone.
    * @param hostId whose signature was checked, or null for anyone
    * @param lastEventId of the event that the reader saw last: it is not told that again
+   * @param network of the reader, for who gives up a place where all are taken
    */
-  openFeed(hostId: string | null, lastEventId?: string | null): { feed: Feed; closed: () => void };
+  openFeed(hostId: string | null, lastEventId?: string | null, network?: string): { feed: Feed; closed: () => void };
   /** Null until `start`. */
   publishedList(): PublishedList | null;
   /** A client came back from this host: look at it now. Resolves when that is done; never rejects. */
@@ -241,10 +242,10 @@ class OriginHosts implements Hosts {
     if (heartbeat.cosigned) void this.#takeCosigned(hostId, heartbeat.cosigned);
   }
 
-  openFeed(hostId: string | null, lastEventId: string | null = null): { feed: Feed; closed: () => void } {
+  openFeed(hostId: string | null, lastEventId: string | null = null, network = ''): { feed: Feed; closed: () => void } {
     if (hostId !== null) this.#approved(hostId);
     const news = this.#news().filter(({ id }) => id === null || id !== lastEventId);
-    const feed = this.#feeds.open(hostId === null, news);
+    const feed = this.#feeds.open(hostId === null ? network : null, news);
     return { feed, closed: hostId === null ? () => undefined : this.#presence.arrive(hostId, feed.end) };
   }
 
