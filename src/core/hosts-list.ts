@@ -16,8 +16,8 @@ import {
   textField,
   unexpected,
 } from './fields.ts';
+import { parseHostKey } from './host-keys.ts';
 import { NOTE_BYTES_MAX } from './limits.ts';
-import { parseHostKey } from './membership.ts';
 import { openNote } from './note.ts';
 
 /** A door, as the list names it. `id` is what marks carry. */

@@ -4,15 +4,14 @@
  */
 import { fromBase64, text, toBase64, utf8 } from './bytes.ts';
 import { verifyEd25519 } from './ed25519.ts';
-import { BadRequestError, ForbiddenError, MalformedError, TooLargeError, UnauthorizedError } from './errors.ts';
-import { isLoopbackHostname, isPrivate } from './ip.ts';
+import { MalformedError, TooLargeError, UnauthorizedError } from './errors.ts';
+import { parseHostKey } from './host-keys.ts';
 import {
   CONTROL_BODY_BYTES_MAX,
   HOST_TEXT_LENGTH_MAX,
   HOST_URL_LENGTH_MAX,
   SHOWN_CHECKPOINT_LENGTH_MAX,
 } from './limits.ts';
-import { COSIGNATURE_TYPE, hostIdOf, parseVkey } from './note.ts';
 
 /** Heartbeats that may be missed in a row before presence ends. */
 export const HEARTBEATS_MISSED_MAX = 3;
@@ -68,45 +67,6 @@ export type Identity = {
   readonly signature: string;
 };
 
-/** Name of a host's identity key in verifier keys and notes. */
-export function hostKeyName(hostId: string): string {
-  return `host/${hostId}`;
-}
-
-/** Name of the key by which a host says: I hold every entry up to this checkpoint. */
-export function mirrorKeyName(hostId: string): string {
-  return `mirror/${hostId}`;
-}
-
-/** Name of the key by which a host says: this is the largest tree that I was shown. A role and a key of its own. */
-export function witnessKeyName(hostId: string): string {
-  return `witness/${hostId}`;
-}
-
-/** Name of the key by which an origin says that its newest checkpoint still is the newest. */
-export function originCosignerName(logName: string): string {
-  return `${logName}/cosigner`;
-}
-
-/** @throws MalformedError if the vkey is not one of a cosigner, or not named after this host */
-export function checkMirrorKey(vkey: string, hostId: string): void {
-  const { name } = parseVkey(vkey, COSIGNATURE_TYPE);
-  if (name !== mirrorKeyName(hostId)) throw malformed('cosigner key', `its name must be ${mirrorKeyName(hostId)}`);
-}
-
-/**
- * Id and raw public key of a host's verifier key.
- * @throws MalformedError if it is no Ed25519 verifier key, or its name is not that of the key's host
- */
-export function parseHostKey(vkey: string): { hostId: string; publicKey: Uint8Array } {
-  const { name, publicKey } = parseVkey(vkey);
-  const hostId = hostIdOf(publicKey);
-  if (name !== hostKeyName(hostId)) {
-    throw new MalformedError('host key', `its name must be ${hostKeyName(hostId)}`);
-  }
-  return { hostId, publicKey };
-}
-
 /** The bytes that a host signs to prove that it answers at a URL, for this log only and once per nonce. */
 export function identityMessage(nonce: string, url: string, logName: string): Uint8Array {
   return utf8(`open-registry identity/1\n${nonce}\n${url}\n${logName}\n`);
@@ -154,7 +114,7 @@ export function formatApplication(application: Application): Uint8Array {
   return formatJson(application);
 }
 
-/** @throws MalformedError or TooLargeError; whether the URL is allowed is for {@link checkHostUrl} */
+/** @throws MalformedError or TooLargeError; whether the URL is allowed is for checkHostUrl */
 export function parseApplication(bytes: Uint8Array): Application {
   const members = parseJson('application', bytes);
   const key = takeText('application', members, 'key', VKEY_LENGTH_MAX);
@@ -216,40 +176,6 @@ function takeCosigned({ cosigned }: Record<string, unknown>): CosignedByHost | n
     cosigner: takeText('heartbeat', members, 'cosigner', VKEY_LENGTH_MAX),
     checkpoint: takeText('heartbeat', members, 'checkpoint', SHOWN_CHECKPOINT_LENGTH_MAX),
   };
-}
-
-/**
- * Checks the URL that a host wants to be known by.
- * @param rules hostnames of all configured doors, which no host may share: a client drops its token only when the
- * hostname changes; `allowPrivate` for addresses of this machine or a private network
- * @throws BadRequestError for another form, ForbiddenError for a place that hosts may not have
- */
-export function checkHostUrl(url: string, rules: { doorHostnames: readonly string[]; allowPrivate: boolean }): void {
-  const parsed = URL.parse(url);
-  if (parsed === null || (parsed.protocol !== 'https:' && parsed.protocol !== 'http:') || parsed.origin !== url) {
-    throw new BadRequestError(
-      `a host's URL is http or https, host name and port, like https://mirror.example; not ${quote(url)}`,
-    );
-  }
-  const hostname = bareHostname(parsed.hostname);
-  if (hostname.endsWith('.')) throw new BadRequestError(`${url}: write the host name without a dot at its end`);
-  if (rules.doorHostnames.some((door) => bareHostname(door) === hostname)) {
-    throw new ForbiddenError(`${url} has the host name of a door of this registry; a mirror needs one of its own`);
-  }
-  if (!rules.allowPrivate && isPrivateHostname(hostname)) {
-    throw new ForbiddenError(`${url} is a private address, which this origin takes only with --allow-private`);
-  }
-}
-
-/** Only what the name itself shows; where a name leads is checked on the socket when it is connected. */
-function isPrivateHostname(hostname: string): boolean {
-  if (isLoopbackHostname(hostname)) return true;
-  const isAddress = hostname.includes(':') || /^[0-9.]+$/.test(hostname);
-  return isAddress && isPrivate(hostname);
-}
-
-function bareHostname(hostname: string): string {
-  return hostname.toLowerCase().replace(/^\[|\]$/g, '');
 }
 
 function formatJson(value: object): Uint8Array {

@@ -14,9 +14,9 @@ import {
 import { dirname, join } from 'node:path';
 import { fromHex, text, toBase64, toHex, utf8 } from '../core/bytes.ts';
 import { UsageError } from '../core/errors.ts';
+import { hostKeyName, originCosignerName } from '../core/host-keys.ts';
 import { formatKeysNoteText, logNameOf, openKeysNote, type OriginKeys as PublicKeys } from '../core/keys-note.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
-import { hostKeyName, originCosignerName } from '../core/membership.ts';
 import { COSIGNATURE_TYPE, formatVkey, hostIdOf, signNote, splitNote } from '../core/note.ts';
 import { makeFolder, openIfThere, readBounded, writeDurably } from './durable-file.ts';
 

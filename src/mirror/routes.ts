@@ -1,9 +1,10 @@
 /** The paths of a mirror: blobs, the log, what federation needs, and how it is; nothing else, and never a package by name. */
 import { BadRequestError, ForbiddenError, NotFoundError, UnauthorizedError } from '../core/errors.ts';
+import { parseHostKey } from '../core/host-keys.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
 import { checkMarkAsHost } from '../core/mark.ts';
-import { formatIdentity, isNonce, parseHostKey } from '../core/membership.ts';
+import { formatIdentity, isNonce } from '../core/membership.ts';
 import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
 import { isLogPath, type LogAnswers } from '../door/log-answers.ts';
 import type { BlobId } from '../io/blob-store.ts';

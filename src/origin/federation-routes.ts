@@ -2,12 +2,13 @@
 
 import { utf8 } from '../core/bytes.ts';
 import { NotFoundError, TooManyRequestsError, UnauthorizedError, UpstreamError } from '../core/errors.ts';
+import { parseHostKey } from '../core/host-keys.ts';
 import { CACHE, etagOf, planRead } from '../core/http-semantics.ts';
 import { NonceMemory, readSignature, verifyRequest } from '../core/http-signature.ts';
 import { CONTROL_BODY_BYTES_MAX } from '../core/limits.ts';
 import { checkMarkAsOrigin } from '../core/mark.ts';
 import { formatMeasured, type Measured } from '../core/measured.ts';
-import { formatApplyAnswer, parseApplication, parseHeartbeat, parseHostKey } from '../core/membership.ts';
+import { formatApplyAnswer, parseApplication, parseHeartbeat } from '../core/membership.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import { checkedHex, contentAnswer, contentPath } from '../door/content.ts';
 import type { Forms } from '../door/forms.ts';

@@ -4,8 +4,10 @@
  */
 import { ConflictError, ForbiddenError, NotFoundError, TooManyRequestsError } from '../core/errors.ts';
 import { asReason } from '../core/fields.ts';
+import { parseHostKey } from '../core/host-keys.ts';
+import { checkHostUrl } from '../core/host-url.ts';
 import { APPLICATION_AGE_MS_MAX, APPLICATIONS_MAX, APPLICATIONS_PER_NETWORK_MAX } from '../core/limits.ts';
-import { type Application, checkHostUrl, parseHostKey } from '../core/membership.ts';
+import type { Application } from '../core/membership.ts';
 import { evictionOf, type HostRows, isInLog, type Standing, standingOf } from '../core/standing.ts';
 import { type ApplicationRow, type Change, change } from '../core/tables.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';

@@ -6,14 +6,9 @@ import { type Door, hostnameOf } from '../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../core/errors.ts';
 import { checkpointEvent, type FeedEvent } from '../core/event-stream.ts';
 import { type Health, healthAfter, newHealth, type ProbeResult } from '../core/health.ts';
+import { parseHostKey } from '../core/host-keys.ts';
 import { listedDoors } from '../core/hosts-list.ts';
-import {
-  type Application,
-  type ApplyAnswer,
-  type CosignedByHost,
-  type Heartbeat,
-  parseHostKey,
-} from '../core/membership.ts';
+import type { Application, ApplyAnswer, CosignedByHost, Heartbeat } from '../core/membership.ts';
 import type { HostView, HostWithdrawals } from '../core/selection.ts';
 import { type HostRows, type Standing, standingOf } from '../core/standing.ts';
 import type { HttpClient } from '../io/http-client.ts';

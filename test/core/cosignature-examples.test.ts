@@ -6,7 +6,8 @@ import { parseCheckpoint } from '../../src/core/checkpoint.ts';
 import { cosign, cosignatureMessage, openCosignatures } from '../../src/core/cosignature.ts';
 import { openCosigned } from '../../src/core/cosigned.ts';
 import { sha256Hex } from '../../src/core/hash.ts';
-import { checkMirrorKey, formatHeartbeat, parseHeartbeat } from '../../src/core/membership.ts';
+import { checkMirrorKey } from '../../src/core/host-keys.ts';
+import { formatHeartbeat, parseHeartbeat } from '../../src/core/membership.ts';
 import { leafHash, rootHash } from '../../src/core/merkle.ts';
 import {
   addSignatureLines,

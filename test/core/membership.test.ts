@@ -3,31 +3,20 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { text, utf8 } from '../../src/core/bytes.ts';
-import {
-  BadRequestError,
-  FederationError,
-  MalformedError,
-  TooLargeError,
-  UnauthorizedError,
-} from '../../src/core/errors.ts';
+import { FederationError, MalformedError, TooLargeError, UnauthorizedError } from '../../src/core/errors.ts';
+import { hostKeyName } from '../../src/core/host-keys.ts';
 import {
   type Application,
-  checkHostUrl,
   checkIdentity,
-  checkMirrorKey,
   formatApplication,
   formatApplyAnswer,
   formatHeartbeat,
   formatIdentity,
-  hostKeyName,
-  mirrorKeyName,
   parseApplication,
   parseApplyAnswer,
   parseHeartbeat,
-  parseHostKey,
-  witnessKeyName,
 } from '../../src/core/membership.ts';
-import { COSIGNATURE_TYPE, ED25519_TYPE, formatVkey, hostIdOf } from '../../src/core/note.ts';
+import { formatVkey, hostIdOf } from '../../src/core/note.ts';
 
 const { privateKey, publicKey } = generateKeyPairSync('ed25519');
 const raw = new Uint8Array(publicKey.export({ type: 'spki', format: 'der' }).subarray(-32));
@@ -100,17 +89,6 @@ describe('heartbeats and answers', () => {
     }
   });
 
-  it('names cosigners after their hosts', () => {
-    checkMirrorKey(formatVkey(mirrorKeyName(host), raw, COSIGNATURE_TYPE), host);
-    for (const [name, type] of [
-      [mirrorKeyName('ffffffffffffffff'), COSIGNATURE_TYPE],
-      [witnessKeyName(host), COSIGNATURE_TYPE],
-      [mirrorKeyName(host), ED25519_TYPE],
-    ] as const) {
-      assert.throws(() => checkMirrorKey(formatVkey(name, raw, type), host), MalformedError);
-    }
-  });
-
   it('refuses counts that are none', () => {
     for (const blobs of [-1, 1.5, '3', null, 2 ** 60]) {
       const heartbeat = { url: 'https://mirror.example', stored: { blobs, bytes: 0 }, failures: 0 };
@@ -158,65 +136,5 @@ describe('the proof of a URL', () => {
     const other = new Uint8Array(32).fill(5);
     const otherKey = formatVkey(hostKeyName(hostIdOf(other)), other);
     assert.throws(() => checkIdentity(answer, { ...said, key: otherKey }), UnauthorizedError);
-  });
-});
-
-describe('parseHostKey', () => {
-  it('takes the id from the key, whatever the name claims', () => {
-    assert.equal(parseHostKey(key).hostId, host);
-    assert.throws(() => parseHostKey(formatVkey('host/ffffffffffffffff', raw)), MalformedError);
-  });
-});
-
-describe('checkHostUrl', () => {
-  const rules = { doorHostnames: ['registry.example', '[2001:db8::1]'], allowPrivate: false };
-
-  it('takes scheme, host name and port of a public place', () => {
-    for (const url of [
-      'https://mirror.example',
-      'http://mirror.example:8080',
-      'https://8.8.8.8',
-      'https://[2600::1]:1',
-    ]) {
-      checkHostUrl(url, rules);
-    }
-  });
-
-  it('takes private places only where they are allowed', () => {
-    const places = [
-      'http://127.0.0.1:1',
-      'http://10.1.2.3',
-      'http://[fd00::1]',
-      'http://169.254.1.1',
-      'http://a.localhost',
-    ];
-    for (const url of places) {
-      assert.throws(() => checkHostUrl(url, rules), /--allow-private/, url);
-      checkHostUrl(url, { ...rules, allowPrivate: true });
-    }
-  });
-
-  it('keeps the host names of doors for doors', () => {
-    for (const url of ['https://registry.example', 'http://registry.example:81', 'https://[2001:db8::1]:8443']) {
-      assert.throws(() => checkHostUrl(url, { ...rules, allowPrivate: true }), /host name of a door/, url);
-    }
-    checkHostUrl('https://mirror.registry.example', rules);
-  });
-
-  it('refuses what only URL.canParse takes for a URL', () => {
-    assert.throws(() => checkHostUrl(`https://${'A'.repeat(40_000)}`, rules), BadRequestError);
-  });
-
-  it('throws nothing but named errors for any text', () => {
-    fc.assert(
-      fc.property(fc.oneof(fc.string(), fc.webUrl()), (url) => {
-        try {
-          checkHostUrl(url, rules);
-          assert.equal(new URL(url).origin, url);
-        } catch (error) {
-          assert.ok(error instanceof FederationError, String(error));
-        }
-      }),
-    );
   });
 });

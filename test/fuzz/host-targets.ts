@@ -4,11 +4,11 @@ import { createHash } from 'node:crypto';
 import fc from 'fast-check';
 import { utf8 } from '../../src/core/bytes.ts';
 import { type FeedEvent, FeedParser, formatFeedEvent } from '../../src/core/event-stream.ts';
+import { checkHostUrl } from '../../src/core/host-url.ts';
 import { readSignature, verifyRequest } from '../../src/core/http-signature.ts';
 import { CONTROL_BODY_BYTES_MAX } from '../../src/core/limits.ts';
 import { checkMarkAsHost, checkMarkAsOrigin, makeMark } from '../../src/core/mark.ts';
 import {
-  checkHostUrl,
   checkIdentity,
   formatApplication,
   formatApplyAnswer,
