@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { readConfig, SETTINGS, variableOf } from '../src/config.ts';
+import { readConfig } from '../src/config.ts';
 import { UsageError } from '../src/core/errors.ts';
+import { SETTINGS, variableOf } from '../src/core/settings.ts';
 
 let folder: string;
 before(async () => {
@@ -147,19 +148,6 @@ test('a file that is missing, no object, or has unknown keys is refused', async 
   }
   const shared = await fileOf({ peers: ['https://peer.example'], mirrors: 1 });
   assert.equal((await readConfig('up', { config: shared }, {})).mirrors, 1, 'other commands may share the file');
-});
-
-test('the documentation has a row for every setting', async () => {
-  const text = await readFile(new URL('../docs/operating.md', import.meta.url), 'utf8');
-  const rows = text.split('\n').filter((line) => line.startsWith('| `--'));
-  const settings = Object.values(SETTINGS).flat();
-  for (const setting of settings) {
-    const [flag = '', argument = ''] = setting.flag.replace(/[<>]/g, '').split(' ');
-    const row = rows.find((line) => line.startsWith(`| \`${[flag, argument].join(' ').trim()}\``)) ?? '';
-    for (const name of [variableOf(setting), setting.key])
-      assert.ok(row.includes(`| \`${name}\` |`), `${flag}: ${name}`);
-  }
-  assert.equal(rows.length, new Set(settings.map(({ flag }) => flag)).size);
 });
 
 test('a mirror fetches ahead what a pattern names, and all of it for "all"', async () => {

@@ -1,8 +1,9 @@
 #!/usr/bin/env node
 /** The command line: which commands there are, what they may be told, and how a process ends. */
 import { Command, CommanderError, Option } from 'commander';
-import { type CommandName, type Configs, readConfig, SETTINGS, type Setting, variableOf } from '../config.ts';
+import { type Configs, readConfig } from '../config.ts';
 import { FederationError, UsageError } from '../core/errors.ts';
+import { type CommandName, SETTINGS, type Setting, variableOf } from '../core/settings.ts';
 import { VERSION } from './version.ts';
 
 /** What a command that serves gives back once it is ready. */

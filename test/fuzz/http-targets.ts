@@ -1,7 +1,6 @@
 /** What clients send: request lines, headers, and what operators write about them. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { SETTINGS } from '../../src/config.ts';
 import { CLIENTS, clientOf } from '../../src/core/clients.ts';
 import { chooseDoor, makeDoor, parseBaseUrl, parseDoorFlag, requestHostname } from '../../src/core/door.ts';
 import { UsageError } from '../../src/core/errors.ts';
@@ -10,6 +9,7 @@ import { isLoopback, isLoopbackHostname, isPrivate, networkOf, parseCidr, UNKNOW
 import { CHANGES_LIMIT_MAX, parseChangesQuery } from '../../src/core/npm-changes.ts';
 import { type NpmRequest, parseNpmRequest, versionFromFile } from '../../src/core/npm-path.ts';
 import { isValidName, isValidVersion, namePattern, scopeOf, unscoped } from '../../src/core/package-name.ts';
+import { SETTINGS } from '../../src/core/settings.ts';
 import { protocolExchanges } from '../support/protocol-exchanges.ts';
 import { anyOf, anyText, asUtf8, headersIn, latin1 } from './inputs.ts';
 import type { Target } from './target.ts';
