@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { SETTINGS, variableOf } from '../../src/core/settings.ts';
 
 test('the documentation has a row for every setting', async () => {
-  const text = await readFile(new URL('../docs/operating.md', import.meta.url), 'utf8');
+  const text = await readFile(new URL('../../docs/operating.md', import.meta.url), 'utf8');
   const rows = text.split('\n').filter((line) => line.startsWith('| `--'));
   const settings = Object.values(SETTINGS).flat();
   for (const setting of settings) {
