@@ -32,7 +32,7 @@ export function carriedOut(progress: WithdrawalProgress, done: ReadonlySet<numbe
 }
 
 /** Whether it should have been carried out by now. @param now unix ms */
-export function isOverdue({ since, deadline }: OpenEntry, now: number): boolean {
+function isOverdue({ since, deadline }: OpenEntry, now: number): boolean {
   return deadline !== null && now > since + deadline * 1_000;
 }
 

@@ -2,7 +2,7 @@
 import { type Entry, parseEntry } from '../core/entry.ts';
 import { FederationError } from '../core/errors.ts';
 import { type TombstoneRow, versionKey, type WithdrawnRow } from '../core/tables.ts';
-import { isOverdue, type OpenEntry } from '../core/withdrawal-progress.ts';
+import type { OpenEntry } from '../core/withdrawal-progress.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
@@ -14,15 +14,10 @@ export type CarryOutDeps = {
   readonly index: Pick<MetadataStore, 'entries' | 'get'>;
   readonly blobs: Pick<BlobStore, 'has'>;
   readonly tombstones: Pick<Tombstones, 'bury' | 'lift'>;
-  /** Of what is withdrawn: kept for peers, which have to know it as well. */
   readonly content: WithdrawnContent;
-  /** Of what comes back. */
-  readonly news: Pick<WithdrawnContent, 'listed'>;
   /** Null for a mirror that keeps no packages. */
   readonly pinnedHere: PinnedHere | null;
   readonly logger: Logger;
-  /** Unix ms. */
-  readonly now: () => number;
 };
 
 type Withdraw = Extract<Entry, { kind: 'withdraw' }>;
@@ -47,20 +42,15 @@ async function withdraw(deps: CarryOutDeps, { name, version }: Withdraw, open: O
   // A later entry about the same says all that this one does.
   if (row === null || row.index !== open.index) return;
   const meant = await content.meant(name, version, row);
-  const kept = await keptAmong(deps, name, meant, open);
+  const kept = await keptAmong(deps, name, meant);
   const removed = await tombstones.bury(tombstonesFor(name, meant, kept, row, open));
   logger.info({ name, version, reason: row.reason, tarballs: meant.size - kept.size, removed }, 'withdrawn');
 }
 
 /** Bytes that another version has as well, of this package or one that is kept here, and that is not withdrawn. */
-async function keptAmong(
-  deps: CarryOutDeps,
-  name: string,
-  meant: ListingsByHash,
-  open: OpenEntry,
-): Promise<ReadonlySet<string>> {
-  const { blobs, pinnedHere } = deps;
-  const listed = await listedUnlessOverdue(deps, name, open);
+async function keptAmong(deps: CarryOutDeps, name: string, meant: ListingsByHash): Promise<ReadonlySet<string>> {
+  const { blobs, content, pinnedHere } = deps;
+  const listed = await content.listed(name).catch(nothingIfAway);
   const kept = new Set([...meant.keys()].filter((sha512) => listed.has(sha512)));
   if (pinnedHere === null) return kept;
   const held = new Set<string>();
@@ -70,22 +60,14 @@ async function keptAmong(
   return kept.union(await pinnedHere(held));
 }
 
-/** Past its deadline a withdrawal waits for nobody: what is removed too much can be fetched again. */
-async function listedUnlessOverdue(
-  { content, now }: CarryOutDeps,
-  name: string,
-  open: OpenEntry,
-): Promise<ListingsByHash> {
-  try {
-    return await content.listed(name);
-  } catch (error) {
-    if (!(error instanceof FederationError) || !isOverdue(open, now())) throw error;
-    return new Map();
-  }
+/** A withdrawal waits for nobody: what is removed too much can be fetched again. */
+function nothingIfAway(error: unknown): ListingsByHash {
+  if (error instanceof FederationError) return new Map();
+  throw error;
 }
 
-async function bringBack({ news, tombstones }: CarryOutDeps, name: string): Promise<void> {
-  for (const [sha512, listing] of await news.listed(name)) await tombstones.lift(sha512, listing);
+async function bringBack({ content, tombstones }: CarryOutDeps, name: string): Promise<void> {
+  for (const [sha512, listing] of await content.listed(name)) await tombstones.lift(sha512, listing);
 }
 
 function tombstonesFor(

@@ -6,7 +6,7 @@ import { createPinnedHere } from './pinned-here.ts';
 import { startWithdrawals, type Withdrawals, type WithdrawalsDeps } from './withdrawals.ts';
 import { createWithdrawnContent } from './withdrawn-content.ts';
 
-type OpenDeps = Omit<WithdrawalsDeps, 'index' | 'blobs' | 'content' | 'news' | 'pinnedHere'> & {
+type OpenDeps = Omit<WithdrawalsDeps, 'index' | 'blobs' | 'content' | 'pinnedHere'> & {
   readonly stores: MirrorStores;
   readonly client: HttpClient;
   /** Base URLs, in the order in which to ask them. */
@@ -18,12 +18,11 @@ export async function openWithdrawals(parts: OpenDeps, cleanups: (() => Promise<
   const { stores, client, sources, signal } = parts;
   const { index, blobs, door } = stores;
   const common = { stored: [...(door ? [door.blobs] : []), blobs], client, sources, signal };
-  // Apart from the packages' blobs, where a head stands for all that it names. A peer that reaches nobody else needs it.
+  // Apart from the packages' blobs, where a head stands for all that it names.
   const kept = createContentFetcher({ ...common, keep: blobs });
   const withdrawals = await startWithdrawals({
     ...{ ...parts, index, blobs },
-    content: createWithdrawnContent({ index, content: kept }),
-    news: createWithdrawnContent({ index, content: createContentFetcher(common) }),
+    content: createWithdrawnContent({ index, content: createContentFetcher(common), kept }),
     pinnedHere: door && createPinnedHere(door, client),
   });
   cleanups.push(() => withdrawals.close());

@@ -40,6 +40,8 @@ export type WithdrawalsDeps = CarryOutDeps & {
   readonly index: Pick<MetadataStore, 'count' | 'entries' | 'get' | 'scan' | 'write'>;
   readonly follower: Pick<LogFollower, 'size' | 'subscribe'>;
   readonly metrics: Metrics;
+  /** Unix ms. */
+  readonly now: () => number;
   /** Aborts when the mirror stops. */
   readonly signal: AbortSignal;
   /** Before what could not be carried out is tried again, ms: from `firstMs`, twice as long each time, up to `lastMs`. */

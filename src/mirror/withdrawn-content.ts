@@ -36,14 +36,18 @@ const HEADS_KEPT_MAX = 16;
 export function createWithdrawnContent(deps: {
   readonly index: Pick<MetadataStore, 'get' | 'scan'>;
   readonly content: ContentFetcher;
+  /** The same, and what it fetches is kept for peers that reach nobody else. */
+  readonly kept?: ContentFetcher;
 }): WithdrawnContent {
-  const { index, content } = deps;
+  const { index, content, kept = content } = deps;
   const heads = new Map<string, Promise<VersionEntry[]>>();
 
+  /** Whoever finds a package's newest head somewhere expects there all that it names; of older ones nobody does. */
   async function read(name: string, hash: string): Promise<VersionEntry[]> {
-    const head = parseHead(await content.at(`head/${hash}`, hash, HEAD_BYTES_MAX));
+    const from = (await index.get('name', name))?.head === hash ? content : kept;
+    const head = parseHead(await from.at(`head/${hash}`, hash, HEAD_BYTES_MAX));
     if (head.name !== name) throw new MalformedError('head', `it is about ${head.name}, the log names it for ${name}`);
-    return inTurns(readPages(head, await eachOf(head.pages, (page) => content.blob(page, PAGE_BYTES_MAX))));
+    return inTurns(readPages(head, await eachOf(head.pages, (page) => from.blob(page, PAGE_BYTES_MAX))));
   }
 
   function entriesOf(name: string, hash: string): Promise<VersionEntry[]> {
@@ -56,7 +60,7 @@ export function createWithdrawnContent(deps: {
     return reading;
   }
 
-  const versionEntry = async (hash: string) => parseVersionEntry(await content.blob(hash, PAGE_BYTES_MAX));
+  const versionEntry = async (hash: string) => parseVersionEntry(await kept.blob(hash, PAGE_BYTES_MAX));
 
   /** A weaker pin is satisfied by what the log says was measured, or by what this mirror saw itself. */
   async function sha512sOf(pinned: PinnedHash): Promise<string[]> {

@@ -253,7 +253,9 @@ function spawnMirror(t: TestContext, origin: string, data: string, options: obje
 async function startProcess(t: TestContext, origin: string, data: string, options: object) {
   const child = spawnMirror(t, origin, data, options);
   assert.ok(child.stdout);
-  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  const ended = once(child, 'exit').then(() => assert.fail('the mirror ended before it was ready'));
+  const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
+  ended.catch(() => undefined);
   const kill = async () => {
     const exited = once(child, 'exit');
     child.kill('SIGKILL');
