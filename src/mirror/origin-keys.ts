@@ -9,6 +9,7 @@ import { SignatureError, UsageError } from '../core/errors.ts';
 import { isLoopbackHostname } from '../core/ip.ts';
 import { logNameOf, type OriginKeys, openKeysNote } from '../core/keys-note.ts';
 import { NOTE_BYTES_MAX } from '../core/limits.ts';
+import { parseVkey } from '../core/note.ts';
 import { readBounded, writeDurably } from '../io/durable-file.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import { fetchNote } from './ask-origin.ts';
@@ -49,7 +50,8 @@ export async function openOriginTrust(options: {
   let note = await readBounded(path, NOTE_BYTES_MAX);
   // The operator's key may be a log key that was replaced since this mirror first believed it.
   const wanted = originKey !== null && (await isRetired(originKey)) ? null : originKey;
-  let current = note && openKeysNote(note, wanted);
+  let current = note && openStored(note, wanted);
+  let isToBeShown = current !== null && wanted !== null && !isKeyOf(current, wanted);
   if (!current && originKey === null && !isSafeFirstVisit(origin)) {
     throw new UsageError(
       `${origin} is neither https nor this machine, so anybody could answer; give --origin-key with the verifier key that the origin prints at its start`,
@@ -58,6 +60,7 @@ export async function openOriginTrust(options: {
 
   async function take(given: Uint8Array, source: string): Promise<OriginKeys> {
     const keys = openKeysNote(given, current ? current.root : originKey);
+    if (isToBeShown) openKeysNote(given, wanted);
     if (current && logNameOf(keys) !== logNameOf(current)) {
       throw new SignatureError(`${source} now names another log: ${logNameOf(keys)} instead of ${logNameOf(current)}`);
     }
@@ -65,7 +68,7 @@ export async function openOriginTrust(options: {
       throw new SignatureError(`${source} names a log key that the log says was replaced: ${keys.log}`);
     }
     if (!current || JSON.stringify(keys) !== JSON.stringify(current)) await writeDurably(path, given);
-    [current, note] = [keys, given];
+    [current, note, isToBeShown] = [keys, given, false];
     return keys;
   }
 
@@ -82,6 +85,15 @@ export async function openOriginTrust(options: {
       return take(await source.keys(), source.url);
     },
   };
+}
+
+const isKeyOf = ({ log, root }: OriginKeys, vkey: string): boolean => vkey === log || vkey === root;
+
+/** The operator's key may also be of the same log and newer than this note, which the next note has to show then. */
+function openStored(note: Uint8Array, wanted: string | null): OriginKeys {
+  const keys = openKeysNote(note, null);
+  const names = [keys.log, keys.root].map((vkey) => parseVkey(vkey).name);
+  return wanted !== null && names.includes(parseVkey(wanted).name) ? keys : openKeysNote(note, wanted);
 }
 
 function isSafeFirstVisit(origin: string): boolean {

@@ -7,6 +7,7 @@ import { createHttpClient } from '../../src/io/http-client.ts';
 import { openHeldList } from '../../src/mirror/held-list.ts';
 import { openOriginTrust } from '../../src/mirror/origin-keys.ts';
 import { startHostsOrigin } from '../support/hosts-origin.ts';
+import { newSigner, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
 
@@ -26,6 +27,17 @@ describe('whom a mirror believes', () => {
       await startTestMirror(t, origin.url, { originKey });
     }
     await assert.rejects(startTestMirror(t, origin.url, { originKey: other.keys.log.vkey }), SignatureError);
+  });
+
+  it('starts for a log key that took the place of the one that it knew, and for no other of that name', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(10));
+    const { data, close } = await startTestMirror(t, server.url, { originKey: vkeyOf(server.log.keys.log) });
+    await close();
+    await server.log.rotate();
+    const stranger = vkeyOf(newSigner(server.log.keys.log.name));
+    await assert.rejects(startTestMirror(t, server.url, { originKey: stranger, data }), SignatureError);
+    const mirror = await startTestMirror(t, server.url, { originKey: vkeyOf(server.log.keys.log), data });
+    assert.equal(await readFile(join(mirror.data, 'origin-keys.note'), 'utf8'), await server.log.keysNote());
   });
 
   it('keeps to the origin of its first visit', async (t) => {
