@@ -16,11 +16,12 @@ import type { ByteRange } from '../io/blob-store.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { endingAs } from '../io/unfinished-body.ts';
+import type { TarballRef } from './download-tarball.ts';
 import type { Hosts } from './hosts.ts';
 import type { Learner } from './learner.ts';
 import { type PackageIndex, versionOfFile } from './package-index.ts';
 import type { Streaming } from './stream-in.ts';
-import type { TarballRef, Tarballs } from './tarballs.ts';
+import type { Tarballs } from './tarballs.ts';
 
 export type TarballAnswers = {
   answer(incoming: Incoming, name: string, file: string, door: Door): Promise<Answer>;

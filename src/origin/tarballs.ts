@@ -1,31 +1,22 @@
 /**
- * Tarballs at the origin: fetched from the upstream when first asked for, one flight per hash, verified whole before a
- * byte of them is served (but see `begin`), measured once.
- *
- * Order: the tarball is durable in the store, then its chunk list, then the `measured` entry (the commit point). A crash
- * before it leaves a tarball that is measured when it is fetched or asked for again.
+ * Tarballs at the origin: fetched from the upstream when first asked for (origin/download-tarball.ts), verified whole before
+ * a byte of them is served (but see `begin`), measured once (origin/measuring.ts).
  */
 
-import { toHex } from '../core/bytes.ts';
-import { chunkRoot } from '../core/chunks.ts';
-import { IntegrityError, LogHaltedError, UpstreamError, WithdrawnError } from '../core/errors.ts';
-import { sha256Hex } from '../core/hash.ts';
-import { Holds } from '../core/holds.ts';
+import { WithdrawnError } from '../core/errors.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../core/integrity.ts';
-import { TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { Measured } from '../core/measured.ts';
 import { type MeasuredRow, pinPrefix, versionKey } from '../core/tables.ts';
 import type { ReadableBlob } from '../io/blob-answer.ts';
-import type { BlobStore, ByteRange, CacheBlobStore, StreamedBlob } from '../io/blob-store.ts';
+import type { BlobStore, ByteRange, CacheBlobStore } from '../io/blob-store.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { BlobSender, type SentBlob } from '../io/send-blob.ts';
-import type { Upstream, UpstreamTarball } from '../io/upstream.ts';
+import type { Upstream } from '../io/upstream.ts';
+import { createDownloads, type TarballRef } from './download-tarball.ts';
 import type { Incidents } from './incidents.ts';
 import type { Log } from './log.ts';
-import { STREAM_BYTES_MIN, type Streaming, streamIn } from './stream-in.ts';
-
-/** A tarball of the index: what pins it, and one version that has it. */
-export type TarballRef = { readonly pinned: PinnedHash; readonly name: string; readonly version: string };
+import { createMeasuring, type MeasuringStep } from './measuring.ts';
+import type { Streaming } from './stream-in.ts';
 
 /** A small tarball that was asked for lately. `size` in bytes. */
 export type RecentTarball = { sha512: string; size: number; name: string; version: string };
@@ -67,8 +58,6 @@ export type Tarballs = {
 /** How many tarballs are remembered for looking at hosts, and how large they may be. */
 const RECENT_MAX = 64;
 const RECENT_BYTES_MAX = 256 * 1024;
-const MEASURED_MAX = 100_000;
-const FAILED_MAX = 10_000;
 /** Versions with the same bytes that are looked at. */
 const SHARED_MAX = 1_000;
 
@@ -82,137 +71,13 @@ export function createTarballs(deps: {
   random: () => number;
   /** Ms of a clock that never goes back. */
   now: () => number;
-  step?: (name: 'tarball:stored' | 'tarball:chunks-stored' | 'tarball:measured') => void;
+  step?: (name: 'tarball:stored' | MeasuringStep) => void;
 }): Tarballs {
-  const { metadata, blobs, store, log, upstream, incidents } = deps;
+  const { metadata, store } = deps;
   const sender = new BlobSender(store);
-  const flights = new Map<string, Promise<string>>();
-  // By the same key, what of a flight can be read along; null if it turns out that nothing can.
-  const streams = new Map<string, PromiseWithResolvers<Streaming | null>>();
-  // Pins whose last download failed: a body that breaks off says nothing, so whoever asks again is told the reason in words.
-  const failed = new Set<string>();
-  const measuring = new Map<string, Promise<void>>();
+  const measuring = createMeasuring(deps);
+  const downloads = createDownloads({ ...deps, measuring });
   const recent = new Map<string, RecentTarball>();
-  // Pins for which the upstream sends wrong bytes again and again: else each client would cause the download anew.
-  const holds = new Holds();
-  // By pinned hash; the index itself keeps only the version that had a hash first.
-  // Pins that are known to be measured, so that a hit needs no look at the table.
-  const measured = new Set<string>();
-
-  /** A local table: after a rebuild from the journal it fills again as packages are asked for. */
-  async function urlOf({ name, version }: TarballRef): Promise<string> {
-    const row = await metadata.get('tarball-url', versionKey(name, version));
-    if (row) return row.url;
-    const reason = 'where the upstream keeps it is not known yet; ask for the package first';
-    throw new UpstreamError({ what: `tarball of ${name}@${version}`, reason });
-  }
-
-  async function download(ref: TarballRef): Promise<string> {
-    const { pinned } = ref;
-    refuseHeld(ref);
-    const url = await urlOf(ref);
-    try {
-      const answer = await upstream.tarball(url);
-      if (!answer)
-        throw new UpstreamError({ what: `${ref.name}@${ref.version}`, reason: 'the upstream has no such tarball' });
-      const stored = await receive(pinned, answer);
-      holds.succeeded(formatPinned(pinned));
-      failed.delete(formatPinned(pinned));
-      deps.step?.('tarball:stored');
-      await measure(pinned, stored);
-      return stored.sha512;
-    } catch (error) {
-      noteFailed(pinned);
-      if (error instanceof IntegrityError) {
-        holds.failed(formatPinned(pinned), deps.now());
-        await reportWrongBytes(ref, error);
-      }
-      throw error;
-    }
-  }
-
-  function noteFailed(pinned: PinnedHash): void {
-    failed.add(formatPinned(pinned));
-    if (failed.size > FAILED_MAX) failed.clear();
-  }
-
-  function receive(pinned: PinnedHash, { size, body }: UpstreamTarball): Promise<StreamedBlob> {
-    const { algorithm, hex } = pinned;
-    const key = formatPinned(pinned);
-    const begun = streams.get(key);
-    if (algorithm !== 'sha512' || size === null || size < STREAM_BYTES_MIN || failed.has(key)) {
-      begun?.resolve(null);
-      return store.putStream({ algorithm, hex }, body, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' });
-    }
-    return streamIn(store, { algorithm, hex }, { size, body }, (streaming) => begun?.resolve(streaming));
-  }
-
-  /** One flight per pin, and what can be read along of it as long as it lasts. */
-  function fly(ref: TarballRef): Promise<string> {
-    const key = formatPinned(ref.pinned);
-    return oneFlight(flights, key, async () => {
-      const begun = Promise.withResolvers<Streaming | null>();
-      streams.set(key, begun);
-      try {
-        return await download(ref);
-      } finally {
-        begun.resolve(null);
-        streams.delete(key);
-      }
-    });
-  }
-
-  /** @throws UpstreamError */
-  function refuseHeld({ pinned, name, version }: TarballRef): void {
-    const left = holds.left(formatPinned(pinned), deps.now());
-    if (left === 0) return;
-    const retryAfterSeconds = Math.ceil(left / 1000);
-    const reason = `the upstream keeps sending wrong bytes; it is asked again in ${retryAfterSeconds} s at the earliest`;
-    throw new UpstreamError({ what: `tarball of ${name}@${version}`, reason, retryAfterSeconds });
-  }
-
-  /** One flight per pin: until it has landed, every hit on the tarball comes here. */
-  function measure(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
-    const key = formatPinned(pinned);
-    return oneFlight(measuring, key, async () => {
-      if (!(await metadata.get('measured', key)) && !(await tryJournal(pinned, stored))) return;
-      measured.add(key);
-      if (measured.size > MEASURED_MAX) measured.clear();
-    });
-  }
-
-  /** A halted log is no reason to keep verified bytes from anybody: false then, and the next hit tries again. */
-  async function tryJournal(pinned: PinnedHash, stored: StreamedBlob): Promise<boolean> {
-    try {
-      await journalMeasured(pinned, stored);
-      return true;
-    } catch (error) {
-      if (error instanceof LogHaltedError) return false;
-      throw error;
-    }
-  }
-
-  async function journalMeasured(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
-    const list = sha256Hex(stored.chunks);
-    await blobs.putMany([{ id: { algorithm: 'sha256', hex: list }, bytes: stored.chunks }]);
-    deps.step?.('tarball:chunks-stored');
-    const { sha512, size } = stored;
-    const chunks = toHex(chunkRoot(stored.chunks));
-    await log.append([{ kind: 'measured', pinned, sha512, size, chunks, list }]);
-    deps.step?.('tarball:measured');
-  }
-
-  /** For a tarball whose measuring a crash or a full disk has prevented. */
-  async function measureStored(pinned: PinnedHash, sha512: string): Promise<void> {
-    const id = { algorithm: 'sha512', hex: sha512 } as const;
-    const [chunks, size] = [await store.chunks(id), await store.size(id)];
-    if (chunks && size !== null) await measure(pinned, { id, size, sha512, chunks });
-  }
-
-  function reportWrongBytes({ name, version }: TarballRef, error: IntegrityError): Promise<void> {
-    const detail = `the upstream sent bytes with ${error.actual} where ${error.expected} is pinned; nothing was stored`;
-    return incidents.report([{ kind: 'wrong-bytes', subject: `${name}@${version}`, detail }]);
-  }
 
   async function remember(sha512: string, { name, version }: TarballRef): Promise<void> {
     const size = recent.get(sha512)?.size ?? (await store.size({ algorithm: 'sha512', hex: sha512 }));
@@ -263,8 +128,8 @@ export function createTarballs(deps: {
   async function fetch(ref: TarballRef): Promise<string> {
     const known = await sha512Of(ref.pinned);
     const stored = known !== null && (await isStored(known));
-    const sha512 = stored ? known : await fly(ref);
-    if (stored && !measured.has(formatPinned(ref.pinned))) await measureStored(ref.pinned, known);
+    const sha512 = stored ? known : await downloads.fly(ref);
+    if (stored) await measuring.measureStored(ref.pinned, known);
     await remember(sha512, ref);
     return sha512;
   }
@@ -289,15 +154,15 @@ export function createTarballs(deps: {
       return ref && row?.sha512 === sha512 ? { pinned: ref.pinned, ...row } : null;
     },
     async isHeld(pinned) {
-      return flights.has(formatPinned(pinned)) || isStored(await sha512Of(pinned));
+      return downloads.isFlying(pinned) || isStored(await sha512Of(pinned));
     },
     fetch,
     async begin(ref) {
       if (await isStored(await sha512Of(ref.pinned))) return null;
-      const landing = fly(ref).then((sha512) => remember(sha512, ref));
+      const landing = downloads.fly(ref).then((sha512) => remember(sha512, ref));
       // Whoever reads along is told by the body.
       landing.catch(() => undefined);
-      const streaming = await streams.get(formatPinned(ref.pinned))?.promise;
+      const streaming = await downloads.streaming(ref.pinned);
       if (streaming) return streaming;
       await landing;
       return null;
@@ -317,18 +182,9 @@ export function createTarballs(deps: {
       return null;
     },
     async idle() {
-      await Promise.allSettled([...flights.values(), ...measuring.values()]);
+      await Promise.all([downloads.idle(), measuring.idle()]);
     },
   };
-}
-
-/** The flight that is under way for the key, or a new one. */
-function oneFlight<T>(flights: Map<string, Promise<T>>, key: string, task: () => Promise<T>): Promise<T> {
-  const running = flights.get(key);
-  if (running) return running;
-  const flight = task().finally(() => flights.delete(key));
-  flights.set(key, flight);
-  return flight;
 }
 
 /** Removed between the look at it and the reading of it. */
