@@ -1,5 +1,7 @@
 /** Counters and gauges of one server, as a page that Prometheus reads. */
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { CACHE } from '../core/http-semantics.ts';
+import type { Answer } from './http-answer.ts';
 
 export type Metrics = {
   /** Requests answered, by what they were taken for and by status; 499 where the client left before the headers. */
@@ -59,4 +61,10 @@ export function createMetrics(role: string): Metrics {
     histogram,
     page: async () => ({ contentType: registry.contentType, body: Buffer.from(await registry.metrics()) }),
   };
+}
+
+/** The page as it is served. */
+export async function metricsAnswer(metrics: Metrics): Promise<Answer> {
+  const { contentType, body } = await metrics.page();
+  return { status: 200, headers: { 'content-type': contentType, 'cache-control': CACHE.noStore }, body };
 }

@@ -10,7 +10,7 @@ import { isLogPath, type LogAnswers } from '../door/log-answers.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { HostKeys } from '../io/key-file.ts';
-import type { Metrics } from '../io/metrics.ts';
+import { type Metrics, metricsAnswer } from '../io/metrics.ts';
 import type { MirrorCosigning } from './cosigning.ts';
 import { logHealth } from './health.ts';
 import type { HeldList } from './held-list.ts';
@@ -199,11 +199,6 @@ function healthAnswer(deps: MirrorRoutesDeps): Answer {
     },
     { 'cache-control': CACHE.noStore },
   );
-}
-
-async function metricsAnswer(metrics: Metrics): Promise<Answer> {
-  const { contentType, body } = await metrics.page();
-  return { status: 200, headers: { 'content-type': contentType, 'cache-control': CACHE.noStore }, body };
 }
 
 function kindOf(asked: NpmRequest): string {

@@ -3,46 +3,37 @@
  * that serve tarballs for it, and answers clients at its doors.
  */
 import { setTimeout } from 'node:timers/promises';
-import { toHex } from '../core/bytes.ts';
-import { CACHE } from '../core/http-semantics.ts';
-import { openKeysNote } from '../core/keys-note.ts';
 import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
 import type { OriginSettings } from '../core/role-config.ts';
 import type { SelectHost } from '../core/selection.ts';
 import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
-import { createBlobTally } from '../io/blob-tally.ts';
-import { openDataDir } from '../io/data-dir.ts';
 import { createHttpClient, type HttpClientOptions } from '../io/http-client.ts';
-import { type Answer, createHttpServer, jsonAnswer, newVia, problemAnswer } from '../io/http-server.ts';
-import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
+import { createHttpServer, type Handler } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
-import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { metricsAnswer } from '../io/metrics.ts';
 import { readPolicyFile } from '../io/policy-file.ts';
-import { type ScrubRate, startScrubber } from '../io/scrubber.ts';
-import { type OriginStores, openOriginStores } from '../io/stores.ts';
-import { createUpstream, type Upstream } from '../io/upstream.ts';
+import type { ScrubRate } from '../io/scrubber.ts';
+import type { Upstream } from '../io/upstream.ts';
 import { verifyStores } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createChangeDocs } from './change-docs.ts';
 import { createChangedPackages } from './changed-packages.ts';
 import { createChanges } from './changes.ts';
 import { type Cosigning, type CosigningTimes, openCosigning } from './cosigning.ts';
-import { createFederationRoutes } from './federation-routes.ts';
-import type { ForkGuard } from './fork-guard.ts';
+import { createFederationRoutes, type FederationRoutes } from './federation-routes.ts';
 import { createGossip } from './gossip.ts';
+import { healthAnswer } from './health.ts';
 import { createHome } from './home.ts';
-import { createHosts, type Hosts } from './hosts.ts';
-import type { Log } from './log.ts';
+import type { Hosts, HostsDeps } from './hosts.ts';
 import { createNpmHandler } from './npm-routes.ts';
+import { openHosts } from './open-hosts.ts';
+import { openParts, type Parts, userAgent } from './open-parts.ts';
 import { createPassthrough } from './passthrough.ts';
-import { openRegistry, type Registry, type RegistryTimes, type Step } from './registry.ts';
-import { settleLogKey } from './rotate-log-key.ts';
+import type { RegistryTimes, Step } from './registry.ts';
 import { routePage } from './route-page.ts';
-import { settleUpstream, withoutSlash } from './settle-upstream.ts';
+import { withoutSlash } from './settle-upstream.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
-import { createWithdrawalJudge } from './withdrawal-judge.ts';
-import { openWithdrawnTarballs } from './withdrawn-tarballs.ts';
 
 export type OriginConfig = OriginSettings & {
   readonly freshnessMs: number;
@@ -102,14 +93,15 @@ export type RunningOrigin = {
   close(): Promise<void>;
 };
 
-type Cleanup = () => Promise<unknown>;
+/** What has to be closed, the last one first. */
+export type Cleanups = (() => Promise<unknown>)[];
 
 /**
  * Starts an origin; resolves when it answers.
  * @throws UsageError, ConflictError for a data directory or a configuration that can't be run
  */
 export async function startOrigin(config: OriginConfig, deps: OriginDeps): Promise<RunningOrigin> {
-  const cleanups: Cleanup[] = [];
+  const cleanups: Cleanups = [];
   const close = async (): Promise<void> => {
     for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
   };
@@ -122,182 +114,98 @@ export async function startOrigin(config: OriginConfig, deps: OriginDeps): Promi
   }
 }
 
-type Parts = {
-  dir: string;
-  stores: OriginStores;
-  keys: OriginKeys;
-  upstream: Upstream;
-  registry: Registry;
-  metrics: Metrics;
-  via: string;
-  now: () => number;
-};
-
-async function openParts(config: OriginConfig, deps: OriginDeps, cleanups: Cleanup[]): Promise<Parts> {
-  const { logger } = deps;
-  const { dir, close } = await openDataDir(config.data, 'origin');
-  cleanups.push(close);
-  const metrics = createMetrics('origin');
-  const tally = createBlobTally(metrics);
-  const onBroken = (err: Error) => logger.fatal({ err }, 'a database is broken; restart this server');
-  const stores = await openOriginStores(dir, { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken });
-  cleanups.push(() => stores.close());
-  tally.count(stores.tarballs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
-  const changed = await settleLogKey(dir, stores);
-  if (changed !== null) logger.info({ vkey: changed }, 'the change of the log key that was cut off is finished');
-  const keys = await openOriginKeys(dir);
-  if (openKeysNote(keys.note, null).cosigner === undefined) logger.warn(UNCERTIFIED_COSIGNER);
-  const via = newVia();
-  const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
-  let idle = async (): Promise<void> => undefined;
-  // What the upstream still owes then nobody waits for any more, and it may owe it for a quarter of an hour.
-  cleanups.push(async () => {
-    await client.close();
-    await idle();
-  });
-  const registryUrl = await settleUpstream(stores.metadata, config, deps);
-  const { times = {}, step = () => undefined, now = monotonicNow() } = deps;
-  const { freshnessMs, neverAsk, upstreamTarballs: tarballOrigins } = config;
-  const { tarballIdleMs } = times;
-  const upstream = createUpstream({ registry: registryUrl, tarballOrigins, client, via, tarballIdleMs });
-  const common = { dir, stores, keys, upstream, logger, metrics, now };
-  const registry = await openRegistry({ ...common, freshnessMs, neverAsk, times, step });
-  idle = registry.idle;
-  // What has rotted is gone until it is asked for again, and then fetched.
-  const rotten = async () => undefined;
-  const scrubber = startScrubber({ store: stores.tarballs, rate: deps.scrubRate, rotten, logger, metrics, now });
-  cleanups.push(() => scrubber.close());
-  return { dir, stores, keys, upstream, registry, metrics, via, now };
-}
-
 async function serve(
   config: OriginConfig,
   deps: OriginDeps,
   parts: Parts,
-  cleanups: Cleanup[],
+  cleanups: Cleanups,
 ): Promise<Omit<RunningOrigin, 'close'>> {
   const { logger } = deps;
-  const { stores, keys, upstream, registry, metrics, via, now } = parts;
-  const { probeIntervalMs, passTimeoutMs } = deps.times ?? {};
-  const { behindMs } = deps.cosigningTimes ?? {};
+  const { keys, upstream, registry, metrics, via } = parts;
   let port = 0;
   const doors = () => ({ doors: config.doors, port });
-  const hostClient = createHttpClient({ userAgent: userAgent(deps), allowPrivate: config.allowPrivate });
-  cleanups.push(() => hostClient.close());
   const cosigning = await openOriginCosigning(config, deps, parts, cleanups);
-  const { cosignatures } = cosigning;
-  const withdrawn = await openWithdrawnTarballs({
-    ...{ ...registry, metadata: stores.metadata, store: stores.tarballs, logger },
-  });
-  cleanups.push(() => withdrawn.close());
-  const hosts = await createHosts({
-    store: stores.metadata,
-    log: registry.log,
-    keys,
-    cosignatures,
-    withdrawals: createWithdrawalJudge({ ...withdrawn, logger, metrics, now, random: Math.random }),
-    doors,
-    allowPrivate: config.allowPrivate,
-    isOwnHost: deps.isOwnHost ?? (() => false),
-    client: hostClient,
-    pickBlob: () => registry.tarballs.recent(),
-    logger,
-    metrics,
-    now,
-    ...(probeIntervalMs === undefined ? {} : { probeIntervalMs }),
-    ...(behindMs === undefined ? {} : { behindMs }),
-  });
-  cleanups.push(() => hosts.close());
-  const repeats = new RepeatWindow(deps.repeatLimits);
-  const tarballs = createTarballAnswers({
-    ...registry,
-    hosts,
-    repeats,
-    select: deps.select,
-    redirectUnverified: config.redirectUnverified,
-    redirectNever: config.redirectNever,
-    metrics,
-    now,
-  });
-  const federation = createFederationRoutes({
-    hosts,
-    keys,
-    blobs: stores.blobs,
-    forms: registry.forms,
-    openTarball: (sha512) => registry.tarballs.byHash(sha512),
-    measured: (sha512) => registry.tarballs.measured(sha512),
-    spend: (network, bytes) => repeats.spend(network, bytes, now()),
-    avoid: (network, hostId) => repeats.avoid(network, hostId, now()),
-    logAnswers: createLogAnswers({
-      metadata: stores.metadata,
-      checkpoint: cosignatures.note,
-    }),
-    witnessed: cosignatures.witnessed,
-    gossip: createGossip({ ...registry, logger }),
-    metrics,
-    now,
-  });
-  const { changed, index, forms } = registry;
-  const changedPackages = createChangedPackages(stores.metadata);
-  const server = createHttpServer({
-    role: 'origin',
-    logger,
-    metrics,
-    trustProxy: config.trustProxy,
-    via,
-    handler: createNpmHandler({
-      ...registry,
-      blobs: stores.blobs,
-      tarballs,
-      doors,
-      canonicalRegistry: withoutSlash(deps.canonicalRegistry),
-      passthrough: createPassthrough({ upstream, timeoutMs: passTimeoutMs, now }),
-      federation: (incoming, path, query, door) =>
-        path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
-      changes: createChanges({ packages: changedPackages, docs: createChangeDocs({ index, forms }), bell: changed }),
-      home: createHome({ hosts, packages: changedPackages, version: deps.version }),
-      healthz: async () => health(registry, hosts, stores.failure()),
-      metrics: () => metricsAnswer(metrics),
-    }),
-  });
+  const hosts = await openHosts({ config, deps, parts, cosigning, doors }, cleanups);
+  const handler = createHandler({ config, deps, parts, cosigning, hosts, doors });
+  const server = createHttpServer({ role: 'origin', logger, metrics, trustProxy: config.trustProxy, via, handler });
   cleanups.push(() => server.close());
   // Before the server, which would wait for the feeds to end.
-  cleanups.push(async () => changed.close());
+  cleanups.push(async () => registry.changed.close());
   port = await server.listen(config.host, config.port);
   await refuseOurselves(upstream, logger);
   await cosigning.start();
   await hosts.start();
-  const admin = await serveAdmin(
-    parts.dir,
-    createAdminHandler({
-      hosts,
-      packages: registry.packages,
-      verify: () => verifyStores(stores, async () => registry.log.checkpoint()?.checkpoint ?? null),
-    }),
-  );
-  cleanups.push(() => admin.close());
+  await openAdmin(parts, hosts, cleanups);
   const url = boundUrl(config.host, port);
   const registryUrl = config.doors[0]?.url ?? `http://localhost:${port}`;
-  logger.info(
-    { url, registry: registryUrl, upstream: upstream.registry, entries: registry.log.size() },
-    'origin ready',
-  );
-  return {
-    url,
-    registry: registryUrl,
-    port,
-    upstream: upstream.registry,
-    vkey: keys.log.vkey,
-    rootKeyFile: keys.rootKeyFile,
-    hosts,
-  };
+  const told = { url, registry: registryUrl, upstream: upstream.registry };
+  logger.info({ ...told, entries: registry.log.size() }, 'origin ready');
+  return { ...told, port, vkey: keys.log.vkey, rootKeyFile: keys.rootKeyFile, hosts };
+}
+
+/** What answers come from, once hosts are known. */
+type Answering = {
+  readonly config: OriginConfig;
+  readonly deps: OriginDeps;
+  readonly parts: Parts;
+  readonly cosigning: Cosigning;
+  readonly hosts: Hosts;
+  readonly doors: HostsDeps['doors'];
+};
+
+function createHandler({ config, deps, parts, cosigning, hosts, doors }: Answering): Handler {
+  const { stores, upstream, registry, metrics, now } = parts;
+  const { changed, index, forms } = registry;
+  const repeats = new RepeatWindow(deps.repeatLimits);
+  const { select, canonicalRegistry, version, times = {} } = deps;
+  const { redirectUnverified, redirectNever } = config;
+  const tarballs = createTarballAnswers({
+    ...{ ...registry, hosts, repeats, select, redirectUnverified, redirectNever, metrics, now },
+  });
+  const federation = createFederation({ deps, parts, cosigning, hosts }, repeats);
+  const packages = createChangedPackages(stores.metadata);
+  return createNpmHandler({
+    ...{ ...registry, blobs: stores.blobs, tarballs, doors },
+    canonicalRegistry: withoutSlash(canonicalRegistry),
+    passthrough: createPassthrough({ upstream, timeoutMs: times.passTimeoutMs, now }),
+    federation: (incoming, path, query, door) =>
+      path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
+    changes: createChanges({ packages, docs: createChangeDocs({ index, forms }), bell: changed }),
+    home: createHome({ hosts, packages, version }),
+    healthz: async () => healthAnswer(registry, hosts, stores.failure()),
+    metrics: () => metricsAnswer(metrics),
+  });
+}
+
+function createFederation(
+  { deps, parts, cosigning, hosts }: Pick<Answering, 'deps' | 'parts' | 'cosigning' | 'hosts'>,
+  repeats: RepeatWindow,
+): FederationRoutes {
+  const { stores, keys, registry, metrics, now } = parts;
+  const { note: checkpoint, witnessed } = cosigning.cosignatures;
+  return createFederationRoutes({
+    ...{ hosts, keys, blobs: stores.blobs, forms: registry.forms, witnessed, metrics, now },
+    openTarball: (sha512) => registry.tarballs.byHash(sha512),
+    measured: (sha512) => registry.tarballs.measured(sha512),
+    spend: (network, bytes) => repeats.spend(network, bytes, now()),
+    avoid: (network, hostId) => repeats.avoid(network, hostId, now()),
+    logAnswers: createLogAnswers({ metadata: stores.metadata, checkpoint }),
+    gossip: createGossip({ ...registry, logger: deps.logger }),
+  });
+}
+
+async function openAdmin({ dir, stores, registry }: Parts, hosts: Hosts, cleanups: Cleanups): Promise<void> {
+  const { log, packages } = registry;
+  const verify = () => verifyStores(stores, async () => log.checkpoint()?.checkpoint ?? null);
+  const admin = await serveAdmin(dir, createAdminHandler({ hosts, packages, verify }));
+  cleanups.push(() => admin.close());
 }
 
 async function openOriginCosigning(
   { policy }: OriginConfig,
   deps: OriginDeps,
   { keys, stores, registry, metrics, now }: Parts,
-  cleanups: Cleanup[],
+  cleanups: Cleanups,
 ): Promise<Cosigning> {
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate: true, ...deps.http });
   cleanups.push(() => client.close());
@@ -309,10 +217,6 @@ async function openOriginCosigning(
   cleanups.push(() => cosigning.close());
   return cosigning;
 }
-
-/** The keys note is from before there was such a key, and only the root key can renew it. */
-const UNCERTIFIED_COSIGNER =
-  'the keys note does not name the cosigner key: put keys/root.key back for one start, or run: open-registry keys rotate';
 
 /** An address that stands for all addresses is reached by any of them. */
 function boundUrl(host: string, port: number): string {
@@ -327,40 +231,4 @@ async function refuseOurselves(upstream: Upstream, logger: Logger): Promise<void
   const check = upstream.refuseOurselves();
   check.catch((err) => logger.error({ err }, 'the upstream is this very registry; nothing can be learned'));
   await Promise.race([check, setTimeout(SELF_CHECK_MS)]);
-}
-
-const userAgent = ({ version }: OriginDeps): string => `open-registry/${version}`;
-
-/** Unix ms that a correction of the machine's clock does not move: what is due and what repeats must not jump. */
-function monotonicNow(): () => number {
-  const start = Date.now() - performance.now();
-  return () => Math.floor(start + performance.now());
-}
-
-function health({ log, guard }: Registry, hosts: Hosts, failure: Error | null): Answer {
-  if (failure) return problemAnswer(503, 'broken', failure.message);
-  const views = hosts.views();
-  const fit = views.filter(
-    (host) => host.approved && host.present && host.healthy && !host.behind && !host.withdrawals,
-  ).length;
-  const facts = {
-    status: guard.halted() === null ? 'ok' : 'halted',
-    role: 'origin',
-    entries: log.size(),
-    log: logFacts(log, guard),
-    hosts: { known: views.length, fit },
-  };
-  return jsonAnswer(200, facts, { 'cache-control': CACHE.noStore });
-}
-
-/** The newest checkpoint as a few facts; `halted` says why nothing is appended. */
-function logFacts(log: Log, guard: ForkGuard): Record<string, unknown> {
-  const published = log.checkpoint();
-  const { origin: name, size, root } = published?.checkpoint ?? { origin: null, size: null, root: null };
-  return { name, size, root: root && toHex(root), halted: guard.halted() };
-}
-
-async function metricsAnswer(metrics: Metrics): Promise<Answer> {
-  const { contentType, body } = await metrics.page();
-  return { status: 200, headers: { 'content-type': contentType, 'cache-control': CACHE.noStore }, body };
 }

@@ -1,0 +1,47 @@
+/** Opens the keeping of hosts, with what it is judged by: what they hold, and what they still serve after a withdrawal. */
+import { createHttpClient } from '../io/http-client.ts';
+import type { Cosigning } from './cosigning.ts';
+import { createHosts, type Hosts, type HostsDeps } from './hosts.ts';
+import { type Parts, userAgent } from './open-parts.ts';
+import type { Cleanups, OriginConfig, OriginDeps } from './service.ts';
+import { createWithdrawalJudge } from './withdrawal-judge.ts';
+import { openWithdrawnTarballs } from './withdrawn-tarballs.ts';
+
+export async function openHosts(
+  {
+    config,
+    deps,
+    parts,
+    cosigning,
+    doors,
+  }: {
+    readonly config: OriginConfig;
+    readonly deps: OriginDeps;
+    readonly parts: Parts;
+    readonly cosigning: Cosigning;
+    readonly doors: HostsDeps['doors'];
+  },
+  cleanups: Cleanups,
+): Promise<Hosts> {
+  const { logger, isOwnHost = () => false } = deps;
+  const { stores, keys, registry, metrics, now } = parts;
+  const { allowPrivate } = config;
+  const { probeIntervalMs } = deps.times ?? {};
+  const { behindMs } = deps.cosigningTimes ?? {};
+  const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate });
+  cleanups.push(() => client.close());
+  const withdrawn = await openWithdrawnTarballs({
+    ...{ ...registry, metadata: stores.metadata, store: stores.tarballs, logger },
+  });
+  cleanups.push(() => withdrawn.close());
+  const hosts = await createHosts({
+    ...{ store: stores.metadata, log: registry.log, keys, cosignatures: cosigning.cosignatures },
+    ...{ doors, allowPrivate, isOwnHost, client, logger, metrics, now },
+    withdrawals: createWithdrawalJudge({ ...withdrawn, logger, metrics, now, random: Math.random }),
+    pickBlob: () => registry.tarballs.recent(),
+    ...(probeIntervalMs === undefined ? {} : { probeIntervalMs }),
+    ...(behindMs === undefined ? {} : { behindMs }),
+  });
+  cleanups.push(() => hosts.close());
+  return hosts;
+}
