@@ -8,14 +8,14 @@ const FILLER = new Uint8Array(64 * 1024);
 /**
  * A body of `bytes` bytes that ends in the given way if its source fails.
  *
- * @param unfinished told why
+ * @param unfinished told why, and how many bytes of it were sent
  * @throws what the source threw, to have the connection cut
  */
 export async function* endingAs(
   badEnd: BadEnd,
   body: AsyncIterable<Uint8Array>,
   bytes: number,
-  unfinished: (error: unknown) => void,
+  unfinished: (error: unknown, sent: number) => void,
 ): AsyncGenerator<Uint8Array> {
   let left = bytes;
   try {
@@ -24,7 +24,7 @@ export async function* endingAs(
       yield piece;
     }
   } catch (error) {
-    unfinished(error);
+    unfinished(error, bytes - left);
     if (badEnd === 'cut') throw error;
     for (; left > 0; left -= FILLER.length) yield FILLER.subarray(0, left);
   }

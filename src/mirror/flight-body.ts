@@ -6,11 +6,9 @@ import { StorageFullError } from '../core/errors.ts';
 import type { BlobStore, ByteRange } from '../io/blob-store.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
+import { type BadEnd, endingAs } from '../io/unfinished-body.ts';
 import { type Flight, LandedError } from './flight.ts';
 import type { Pull } from './pull-blob.ts';
-
-/** How a body ends that can't be finished: filled to its length, or cut (core/clients.ts). */
-export type BadEnd = 'fill' | 'cut';
 
 export type BodyDeps = {
   readonly blobs: BlobStore;
@@ -20,30 +18,21 @@ export type BodyDeps = {
   readonly restOf: (pull: Pull, start: number) => AsyncIterable<Uint8Array>;
 };
 
-const FILLER = new Uint8Array(64 * 1024);
-
 /** @throws whatever ended the flight, to have the connection cut */
-export async function* flightBody(
+export function flightBody(
   deps: BodyDeps,
   flight: Flight,
-  { start, end }: ByteRange,
+  range: ByteRange,
   badEnd: BadEnd,
 ): AsyncGenerator<Uint8Array> {
-  let sent = start;
-  try {
-    for await (const piece of bytesOf(deps, flight, { start, end })) {
-      sent += piece.length;
-      yield piece;
-    }
-  } catch (error) {
+  return endingAs(badEnd, bytesOf(deps, flight, range), range.end - range.start, (error, sent) => {
     const reason = error instanceof Error ? error.message : String(error);
     deps.metrics
       .counter('mirror_unfinished_bodies_total', 'Bodies that could not be finished', ['end'])
       .inc({ end: badEnd });
-    deps.logger.error({ blob: flight.id.hex, sent, of: end, end: badEnd, reason }, 'a body could not be finished');
-    if (badEnd === 'cut') throw error;
-    yield* filler(end - sent);
-  }
+    const facts = { blob: flight.id.hex, sent: range.start + sent, of: range.end, end: badEnd, reason };
+    deps.logger.error(facts, 'a body could not be finished');
+  });
 }
 
 async function* bytesOf(deps: BodyDeps, flight: Flight, { start, end }: ByteRange): AsyncGenerator<Uint8Array> {
@@ -82,8 +71,4 @@ export async function* upTo(body: AsyncIterable<Uint8Array>, bytes: number): Asy
     left -= piece.length;
     if (left <= 0) return;
   }
-}
-
-function* filler(bytes: number): Generator<Uint8Array> {
-  for (let left = bytes; left > 0; left -= FILLER.length) yield FILLER.subarray(0, left);
 }

@@ -7,14 +7,11 @@
 import { IntegrityError, StorageFullError } from '../core/errors.ts';
 import { CHUNK_BYTES, TARBALL_BYTES_MAX } from '../core/limits.ts';
 import type { BlobId, ByteRange, CacheBlobStore } from '../io/blob-store.ts';
-import type { GrowingBlob } from '../io/growing-blob.ts';
+import { ReadAlong } from '../io/read-along.ts';
 import { blame, countFetch, newPull, type Pull, type PullDeps, pullBlob } from './pull-blob.ts';
 
 /** What may leave by now. `checked`: every byte that leaves has the hash of its chunk. */
 export type Ready = { readonly size: number; readonly checked: boolean };
-
-/** How much of the file is read at once. */
-const PART_BYTES = 4 * CHUNK_BYTES;
 
 export class Flight {
   readonly id: BlobId;
@@ -28,11 +25,10 @@ export class Flight {
   readonly #ready = Promise.withResolvers<Ready | null>();
   readonly #whole = Promise.withResolvers<boolean>();
   readonly #abort = new AbortController();
-  #growing: GrowingBlob | null = null;
-  #published = 0;
+  #along: ReadAlong | null = null;
+  #isReadable = false;
   #isWhole = false;
   #failure: unknown = null;
-  #changed = Promise.withResolvers<void>();
 
   constructor(deps: PullDeps & { readonly blobs: CacheBlobStore }, id: BlobId, sources: readonly string[]) {
     this.id = id;
@@ -49,7 +45,7 @@ export class Flight {
 
   /** Whether somebody may be reading. */
   get isReadable(): boolean {
-    return this.#published > 0;
+    return this.#isReadable;
   }
 
   /** Why nothing more comes; null as long as it does. */
@@ -66,19 +62,13 @@ export class Flight {
    * @throws LandedError before the first byte if nobody reads from here any more; what has ended the flight, before a
    * byte that may not leave
    */
-  async *read({ start, end }: ByteRange): AsyncGenerator<Uint8Array> {
-    const growing = this.#growing;
-    if (!growing?.hold()) throw new LandedError('look into the store');
+  async *read(range: ByteRange): AsyncGenerator<Uint8Array> {
+    const along = this.#along;
+    if (!along?.hold()) throw new LandedError('look into the store');
     try {
-      for (let at = start; at < end; ) {
-        while (this.#published <= at && this.#failure === null) await this.#changed.promise;
-        if (this.#published <= at) throw this.#failure;
-        const bytes = await growing.read(at, Math.min(this.#published, end, at + PART_BYTES));
-        at += bytes.length;
-        yield bytes;
-      }
+      yield* along.read(range);
     } finally {
-      await growing.release();
+      await along.release();
     }
   }
 
@@ -93,9 +83,9 @@ export class Flight {
       landing = landingOf(error);
       noteLanding(deps, this.id, error);
     }
+    this.#along?.end(this.#failure ?? new LandedError('look into the store'));
     this.#ready.resolve(null);
     this.#whole.resolve(false);
-    this.#changed.resolve();
     return landing;
   }
 
@@ -103,11 +93,12 @@ export class Flight {
   async #attempt(deps: PullDeps & { readonly blobs: CacheBlobStore }, sources: readonly string[]): Promise<boolean> {
     const { id, pull } = this;
     const growing = await deps.blobs.grow(id, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: id.algorithm });
-    this.#growing = growing;
+    const along = new ReadAlong(growing);
+    this.#along = along;
     try {
       for await (const piece of pullBlob(deps, pull, sources, this.#abort.signal)) {
         await growing.append(piece);
-        if (pull.size !== null) this.#publish(Math.min(growing.size, pull.size - CHUNK_BYTES), pull.size);
+        if (pull.size !== null) this.#publish(along, Math.min(growing.size, pull.size - CHUNK_BYTES), pull.size);
       }
       const { size } = growing.check();
       const stored = growing.keep();
@@ -115,13 +106,13 @@ export class Flight {
       await stored.catch(() => undefined);
       this.#isWhole = true;
       this.#whole.resolve(true);
-      this.#publish(size, size);
+      this.#publish(along, size, size);
       await stored;
       return true;
     } catch (error) {
       if (!(error instanceof IntegrityError)) throw error;
       blame(deps, pull, error);
-      if (this.#published > 0) throw error;
+      if (this.#isReadable) throw error;
       return false;
     } finally {
       await growing.end();
@@ -134,13 +125,11 @@ export class Flight {
     if (!this.pull.facts) this.pull.size = null;
   }
 
-  #publish(upTo: number, size: number): void {
-    if (upTo <= this.#published && size > 0) return;
-    this.#published = upTo;
+  #publish(along: ReadAlong, upTo: number, size: number): void {
+    if (upTo <= 0 && size > 0) return;
+    along.publish(upTo);
+    this.#isReadable = upTo > 0;
     this.#ready.resolve({ size, checked: Boolean(this.pull.facts) });
-    const changed = this.#changed;
-    this.#changed = Promise.withResolvers();
-    changed.resolve();
   }
 }
 
