@@ -16,6 +16,7 @@ export type RemoteServer = {
   open(path: string, maxBytes: number): Promise<HttpStream>;
 };
 
+const HEALTH = '/-/healthz';
 /** For one answer, from its start to its end. */
 const TIMEOUT_MS = 60_000;
 /** Room for what a server says of itself, and for its words where it has not what was asked for. */
@@ -23,12 +24,12 @@ const WORDS_BYTES_MAX = 64 * 1024;
 
 /** @throws UpstreamError if it does not answer */
 export async function openRemote(client: HttpClient, url: string): Promise<RemoteServer> {
-  const ask = (path: string, maxBytes: number) =>
+  const ask = (path: string, maxBytes: number, what = `${path} of ${url}`) =>
     client.request(`${url}${path}`, {
-      ...{ maxBytes, totalTimeoutMs: TIMEOUT_MS, what: `${path} of ${url}` },
+      ...{ maxBytes, totalTimeoutMs: TIMEOUT_MS, what },
       headers: { 'accept-encoding': 'zstd, gzip' },
     });
-  const role = roleIn((await ask('/-/healthz', WORDS_BYTES_MAX)).body);
+  const role = roleIn((await ask(HEALTH, WORDS_BYTES_MAX, HEALTH)).body);
   return {
     url,
     role,

@@ -39,11 +39,11 @@ export async function verifyRemotePackages(
   const parts = { packages: new Tally('packages'), versions: new Tally('versions') };
   const absent = new Absent('heads', sources.servers);
   await inParallel(tables.scan('name', ''), PACKAGES, async ({ key: name, row }) => {
-    parts.packages.count('package');
     const ahead = tables.scan('ahead', versionPrefix(name));
     await parts.packages.attempt(name, async () => {
       const blobs = new MemoryBlobs();
       const head = row.head === null ? null : await fetchHead(sources, blobs, name, row.head, absent);
+      if (head !== null || row.head === null) parts.packages.count('package');
       const entries = head === null ? [] : await checkPackage(head, blobs, parts);
       const counting = new Map(entries.map((entry) => [versionKey(name, entry.version), entry]));
       for (const { key, row: told } of ahead) counting.set(key, await checkAhead(sources, key, told, parts.versions));

@@ -21,7 +21,7 @@ export type Found<T> = { readonly check: Check; readonly found: T | null };
 /** @param trusted vkey of the log key or the root key; null believes the keys that the server shows */
 export async function verifyKeysNote(source: LogSource, trusted: string | null): Promise<Found<OriginKeys>> {
   const tally = new Tally('keys');
-  const found = await attempted(tally, async () => {
+  const found = await attempted(tally, 'keys note', async () => {
     const keys = openKeysNote(await source.keys(), trusted);
     tally.count('keys note');
     return keys;
@@ -32,14 +32,14 @@ export async function verifyKeysNote(source: LogSource, trusted: string | null):
   return { check: tally.result('signed by its root key and its log key'), found };
 }
 
-/** @param cosigners vkeys of those whose cosignatures are to be checked */
+/** @param cosigners vkeys of those whose cosignatures are to be checked, besides the origin's own */
 export async function verifyCheckpoint(
   source: LogSource,
   keys: OriginKeys,
   cosigners: readonly string[],
 ): Promise<Found<TreeHead>> {
   const tally = new Tally('checkpoint');
-  const found = await attempted(tally, async () => {
+  const found = await attempted(tally, 'checkpoint', async () => {
     const note = await source.checkpoint();
     const { checkpoint } = openCheckpoint(note, [keys.log], logNameOf(keys));
     tally.count('checkpoint');
@@ -51,11 +51,14 @@ export async function verifyCheckpoint(
 }
 
 function noteCosignatures(note: string, keys: OriginKeys, cosigners: readonly string[], tally: Tally): void {
-  for (const { vkey, time } of openCosignatures(note, cosigners)) {
+  const own = keys.cosigner === undefined ? [] : [keys.cosigner];
+  const checked = [...new Set([...own, ...cosigners])];
+  for (const { vkey, time } of openCosignatures(note, checked)) {
     tally.count('cosignature');
-    tally.note(`cosigned by ${vkey} at ${new Date(time * 1000).toISOString()}`);
+    const who = vkey === keys.cosigner ? 'its origin' : vkey;
+    tally.note(`cosigned by ${who} at ${new Date(time * 1000).toISOString()}`);
   }
-  const known = [keys.log, ...cosigners].map((vkey) => vkey.split('+', 2).join('+'));
+  const known = [keys.log, ...checked].map((vkey) => vkey.split('+', 2).join('+'));
   const unknown = splitNote(note).signatures.filter(({ name, keyId }) => !known.includes(`${name}+${keyId}`));
   if (unknown.length === 0) return;
   const names = unknown.map(({ name, keyId }) => `${name}+${keyId}`).join(', ');
@@ -101,9 +104,9 @@ function checkLogKeys(tables: MemoryTables, keys: OriginKeys, tally: Tally): voi
   if (last !== keys.log) throw new Error(`the log names ${last} as its key, the keys note ${keys.log}`);
 }
 
-async function attempted<T>(tally: Tally, task: () => Promise<T>): Promise<T | null> {
+async function attempted<T>(tally: Tally, subject: string, task: () => Promise<T>): Promise<T | null> {
   let found: T | null = null;
-  await tally.attempt('it', async () => {
+  await tally.attempt(subject, async () => {
     found = await task();
   });
   return found;

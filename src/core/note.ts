@@ -94,6 +94,7 @@ export function formatVkey(name: string, publicKey: Uint8Array, type: SignatureT
  */
 export function parseVkey(vkey: string, type: SignatureType = ED25519_TYPE): Vkey {
   const [name = '', id, ...base64] = vkey.split('+');
+  if (base64.length === 0) throw new MalformedError('vkey', `${quote(vkey)} is not <name>+<key ID>+<key>`);
   const typed = fromBase64(base64.join('+'));
   if (typed[0] !== type) throw new MalformedError('vkey', `${quote(vkey)} is not of type ${TYPE_NAMES[type]}`);
   const publicKey = typed.subarray(1);
