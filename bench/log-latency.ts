@@ -15,7 +15,7 @@ type Made = { readonly url: string; readonly origin: LogProcess; readonly mirror
 
 /** Changes are what they are in life: a package that is asked for the first time, learned from an upstream on loopback. */
 export async function benchLatency({ quick, work, say }: LogStage): Promise<Row[]> {
-  const counts = quick ? { mirrors: 3, single: 10, loaded: 100 } : { mirrors: 10, single: 60, loaded: 1_000 };
+  const counts = quick ? { mirrors: 3, single: 10, loaded: 100 } : { mirrors: 10, single: 60, loaded: 200 };
   const upstream = await startUpstream();
   const origin = await startedOrigin(join(work, 'latency'), upstream.url);
   const mirrors: LogProcess[] = [];

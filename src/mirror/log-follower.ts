@@ -15,6 +15,7 @@ import { standingOf } from '../core/sync-plan.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
+import { Ranked } from '../io/ranked.ts';
 import { Serial } from '../io/serial.ts';
 import type { Admission } from './admission.ts';
 import type { EvidenceKeeper, SplitView } from './evidence.ts';
@@ -89,10 +90,12 @@ export type LogFollowerDeps = {
 
 /** Notes remembered, so that one that comes along with every request costs nothing. */
 const SEEN_MAX = 256;
-/** Hints that wait for their turn; more are dropped, since looking now and then finds what they tell. */
+/** Hints that wait for their turn; more are dropped, and looked after where they came from. */
 const HINTS_MAX = 32;
 /** Hints of one source that may lead to requests: more than an honest one has news, and a bound for one that makes them up. */
 const HINTS = { burst: 50, perSecond: 10 };
+/** From a hint that is left alone to a look at where it came from, ms: all the others in between cost nothing. */
+const LOOK_SOON_MS = 300;
 const VISITOR = 'a visitor';
 
 export function createLogFollower(deps: LogFollowerDeps): LogFollower {
@@ -101,14 +104,15 @@ export function createLogFollower(deps: LogFollowerDeps): LogFollower {
 
 class Follower implements LogFollower {
   readonly #deps: LogFollowerDeps;
-  /** Takes in one checkpoint at a time. */
-  readonly #passes = new Serial();
+  /** Takes in one checkpoint at a time, the largest that is known first: it makes those before it old news. */
+  readonly #passes = new Ranked();
   readonly #catchUps = new Serial();
   readonly #running = new Set<Promise<void>>();
   readonly #listeners = new Set<(served: HeldCheckpoint) => void>();
   readonly #states: SourceStates;
   readonly #seen = new Set<string>();
   readonly #hintsLeft = new TokenBuckets(HINTS);
+  readonly #lookedAtSoon = new Set<LogSource>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #hints = 0;
   #catchingUp: Promise<void> | null = null;
@@ -161,10 +165,15 @@ class Follower implements LogFollower {
   }
 
   hint(note: string, url: string | null): void {
-    if (this.#seen.has(note) || this.#hints >= HINTS_MAX || this.#deps.signal.aborted) return;
+    if (this.#seen.has(note) || this.#deps.signal.aborted) return;
+    const source = this.#deps.sources.find((one) => one.url === url) ?? null;
+    if (this.#hints >= HINTS_MAX) {
+      this.#lookSoon(source);
+      return;
+    }
     this.#remember(note);
     this.#hints += 1;
-    const taking = this.#take(note, this.#deps.sources.find((source) => source.url === url) ?? null);
+    const taking = this.#take(note, source);
     void this.#run(taking).then(() => {
       this.#hints -= 1;
     });
@@ -221,6 +230,19 @@ class Follower implements LogFollower {
     });
   }
 
+  /** What a source told and nobody listened to is found there, the last of it included. */
+  #lookSoon(source: LogSource | null): void {
+    if (source === null || this.#lookedAtSoon.has(source)) return;
+    this.#lookedAtSoon.add(source);
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      this.#lookedAtSoon.delete(source);
+      void this.#run(this.#follow(source));
+    }, LOOK_SOON_MS);
+    timer.unref();
+    this.#timers.add(timer);
+  }
+
   #isOriginAway(): boolean {
     const origin = this.#deps.sources[0];
     return origin !== undefined && this.#states.of(origin.name) === 'away';
@@ -248,7 +270,7 @@ class Follower implements LogFollower {
       const held = this.size();
       const note = await source.checkpoint();
       this.#remember(note);
-      await this.#passes.run(async () => {
+      await this.#passes.run(Number.POSITIVE_INFINITY, async () => {
         const seen = await this.#open(note, source);
         await this.#advance(seen, source, source).catch(unlessOvertaken(held));
         if (this.#isOrigin(source)) await this.#renew(seen);
@@ -261,23 +283,30 @@ class Follower implements LogFollower {
   async #take(note: string, source: LogSource | null): Promise<void> {
     const keys = this.#deps.trust.current();
     const seen = keys && tryOpen(note, keys);
-    if (seen === null || seen.checkpoint.size > this.size()) {
-      if (!this.#hintsLeft.take(source?.name ?? VISITOR, this.#deps.now())) return;
-    }
-    if (!seen) return source ? this.#follow(source) : undefined;
+    if (!seen) return source && this.#mayLead(source) ? this.#follow(source) : undefined;
     const { sources } = this.#deps;
     const [first = null, ...others] = source ? [source, ...sources.filter((one) => one !== source)] : sources;
     if (!first) return;
     try {
-      await this.#guarded(source?.name ?? VISITOR, () => this.#passes.run(() => this.#heed(seen, first, source)));
+      await this.#guarded(source?.name ?? VISITOR, () =>
+        this.#passes.run(seen.checkpoint.size, () => this.#heed(seen, first, source)),
+      );
     } catch (error) {
       if (error instanceof SplitViewError) return;
       await this.#followAny(source ? others : sources);
     }
   }
 
+  /** Whether a hint may lead to requests; if not, one look will stand for all that is told meanwhile. */
+  #mayLead(source: LogSource | null): boolean {
+    if (this.#hintsLeft.take(source?.name ?? VISITOR, this.#deps.now())) return true;
+    this.#lookSoon(source);
+    return false;
+  }
+
   /** An older one is told by everybody who has not heard yet, and says nothing of its source. */
   async #heed(seen: HeldCheckpoint, from: LogSource, shownBy: LogSource | null): Promise<SourceState | null> {
+    if (seen.checkpoint.size > this.size() && !this.#mayLead(shownBy)) return null;
     try {
       await this.#advance(seen, from, shownBy);
       return 'current';
