@@ -8,6 +8,9 @@
  * 3. They are folded into the tables.
  * 4. The checkpoint, all of whose entries are held and folded, is stored as the one that is served. Crash before it: the
  *    one before it is served, while the tables are ahead, until the next pass.
+ *
+ * A write that failed may have done its work all the same, or half of it: a full disk has room for entries and none for
+ * rows. {@link HeldLog.mend} then does at the next pass what a start would.
  */
 
 import { type Checkpoint, parseCheckpoint } from '../core/checkpoint.ts';
@@ -36,6 +39,8 @@ export type HeldLog = {
   /** Hashes of a tree of that size, which must not be larger than what is held. */
   hashes(size: number): HashReader;
   entry(index: number): Promise<Uint8Array>;
+  /** Looks at the store anew, and folds what is not folded, if taking in did not end well; else it does nothing. */
+  mend(): Promise<void>;
   /** Remembers, before anything of it is taken in, where the next entries lead to. */
   aim(target: HeldCheckpoint): Promise<void>;
   /**
@@ -65,6 +70,7 @@ export async function openHeldLog(
   let tree = await readTree(metadata);
   let time = await timeOfLast(metadata, tree.size);
   let [served, target] = [await stored(metadata, SERVED), await stored(metadata, TARGET)];
+  let isWhole = true;
 
   const store = (name: string, { note }: HeldCheckpoint) => metadata.write([change('setting', name, { value: note })]);
 
@@ -80,6 +86,14 @@ export async function openHeldLog(
       return bytes;
     },
 
+    async mend() {
+      if (isWhole) return;
+      await recover(metadata);
+      tree = await readTree(metadata);
+      time = await timeOfLast(metadata, tree.size);
+      isWhole = true;
+    },
+
     async aim(next) {
       await store(TARGET, next);
       target = next;
@@ -88,12 +102,12 @@ export async function openHeldLog(
 
     async take(entries, leaves, last) {
       const first = tree.size;
-      // After a disk that was full the fold may be behind.
-      await recover(metadata);
+      isWhole = false;
       tree = await append(metadata, tree, entries, leaves);
       time = last;
       step('log:appended');
       await fold(metadata, entries, first);
+      isWhole = true;
       step('log:folded');
     },
 

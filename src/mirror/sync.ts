@@ -61,6 +61,7 @@ export type SyncDeps = {
  */
 export async function syncTo(seen: HeldCheckpoint, source: LogSource, deps: SyncDeps): Promise<boolean> {
   const { log } = deps;
+  await log.mend();
   const served = log.served();
   const standing = served === null ? 'newer' : standingOf(seen.checkpoint, served.checkpoint);
   if (standing === 'same') return false;

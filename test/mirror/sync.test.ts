@@ -5,6 +5,7 @@ import { openCheckpoint } from '../../src/core/checkpoint.ts';
 import {
   RollbackError,
   SplitViewError,
+  StorageFullError,
   UnreadableEntryError,
   UpstreamError,
   WrongTileError,
@@ -248,6 +249,31 @@ describe('an origin that signs two histories', () => {
     assert.deepEqual(caught.notes, [await server.log.note(), await other.log.note()]);
     assert.equal(held().served(), null);
   });
+});
+
+describe('a disk that fails', () => {
+  it('while what was appended is folded: nothing is served before the tables are as far', async (t) => {
+    const { server, metadata, held, sync } = await startFollowing(t, new SignedLog().growTo(300));
+    metadata.failNext('fold', new StorageFullError('no room'));
+    await assert.rejects(sync(), StorageFullError);
+    assert.equal(held().head().size, 300);
+    metadata.failNext('fold', new StorageFullError('no room'));
+    await assert.rejects(sync(), StorageFullError);
+    assert.equal(held().served(), null);
+    assert.equal(await sync(), true);
+    await assertServes(held(), metadata, server.log);
+  });
+
+  for (const size of [300, 2_000]) {
+    it(`behind ${size} entries that were appended: following goes on from what is there`, async (t) => {
+      const { server, metadata, held, sync } = await startFollowing(t, new SignedLog().growTo(size));
+      metadata.failNext('append', new StorageFullError('no room'), { persist: true });
+      await assert.rejects(sync(), StorageFullError);
+      assert.equal(held().served(), null);
+      assert.equal(await sync(), true);
+      await assertServes(held(), metadata, server.log);
+    });
+  }
 });
 
 describe('an entry that can’t be taken in', () => {
