@@ -1,5 +1,6 @@
-/** A host as others see it: for decisions about redirects, and for admins. */
+/** A host as others see it: for decisions about redirects, for admins, and on the public list. */
 import type { Health } from '../core/health.ts';
+import type { ListedHost } from '../core/hosts-list.ts';
 import type { Heartbeat } from '../core/membership.ts';
 import { HOST_REASONS } from '../core/redirect.ts';
 import type { HostView, HostWithdrawals } from '../core/selection.ts';
@@ -67,6 +68,14 @@ export function listingOf(id: string, rows: HostRows, signs: HostSigns): HostLis
 function reasonAgainst({ withdrawals, behind }: HostSigns): string | null {
   if (withdrawals) return HOST_REASONS[`withdrawal-${withdrawals}`];
   return behind ? BEHIND : null;
+}
+
+/** What the public is told: approved hosts that are not private, by id. */
+export function listedHosts(hosts: Iterable<[id: string, rows: HostRows]>): ListedHost[] {
+  return [...hosts]
+    .filter(([, rows]) => standingOf(rows) === 'approved' && !rows.application.private)
+    .map(([id, { application }]) => ({ id, url: application.url, key: application.key }))
+    .sort((a, b) => (a.id < b.id ? -1 : 1));
 }
 
 /** How many hosts are known, and how many of them are still in after each condition for being sent clients. */

@@ -1,11 +1,9 @@
 /**
  * The hosts of this origin as everything else sees them: who is admitted (host-register), who is there (presence), who is
- * well (probe), what is published of them (host-list-publisher) and who hears of it (feeds).
+ * well (probe, host-health), what is published of them (host-list-publisher) and who hears of it (feed-news).
  */
 import { type Door, hostnameOf } from '../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../core/errors.ts';
-import { checkpointEvent, type FeedEvent } from '../core/event-stream.ts';
-import { type Health, healthAfter, newHealth, type ProbeResult } from '../core/health.ts';
 import { parseHostKey } from '../core/host-keys.ts';
 import { listedDoors } from '../core/hosts-list.ts';
 import type { Application, ApplyAnswer, CosignedByHost, Heartbeat } from '../core/membership.ts';
@@ -17,12 +15,14 @@ import type { Logger } from '../io/logger.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
-import { createFeeds, type Feed } from './feeds.ts';
+import { createFeedNews, type FeedNews } from './feed-news.ts';
+import type { Feed } from './feeds.ts';
+import { createHostHealth, type HostHealth } from './host-health.ts';
 import { createHostListPublisher, type HostListPublisher, type PublishedList } from './host-list-publisher.ts';
 import { createMarkMaker, type MarkMaker } from './host-marks.ts';
 import { createHostProgress, type HostProgress, type HostProgressDeps } from './host-progress.ts';
 import { type HostRegister, openHostRegister } from './host-register.ts';
-import { countStates, type HostListing, type HostSigns, listingOf, viewOf } from './host-views.ts';
+import { countStates, type HostListing, type HostSigns, listedHosts, listingOf, viewOf } from './host-views.ts';
 import type { Log } from './log.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
@@ -84,7 +84,7 @@ export type Hosts = {
   close(): Promise<void>;
 };
 
-export const HEARTBEAT_SECONDS = 15;
+const HEARTBEAT_SECONDS = 15;
 
 export async function createHosts(deps: HostsDeps): Promise<Hosts> {
   const hosts = new OriginHosts(deps);
@@ -99,12 +99,12 @@ class OriginHosts implements Hosts {
   readonly #heartbeatSeconds: number;
   readonly #presence: Presence;
   readonly #prober: Prober;
-  readonly #feeds = createFeeds();
+  readonly #news: FeedNews;
   readonly #publishing = new Serial();
-  readonly #health = new Map<string, Health>();
   readonly #heartbeats = new Map<string, Heartbeat>();
   readonly #marks: MarkMaker;
   readonly #progress: HostProgress;
+  readonly #health: HostHealth;
   #register!: HostRegister;
   #publisher!: HostListPublisher;
   #unsubscribe = (): void => undefined;
@@ -117,7 +117,12 @@ class OriginHosts implements Hosts {
     this.#monotonic = deps.monotonic ?? (() => performance.now());
     this.#heartbeatSeconds = deps.heartbeatSeconds ?? HEARTBEAT_SECONDS;
     this.#progress = createHostProgress({ ...deps, monotonic: this.#monotonic });
+    this.#health = createHostHealth({ logger: deps.logger, metrics: deps.metrics, now: this.#now });
     this.#marks = createMarkMaker(deps.keys, this.#now);
+    this.#news = createFeedNews({
+      serial: () => this.#publisher.current()?.list.serial ?? null,
+      checkpoint: () => deps.log.checkpoint(),
+    });
     const changed = (hostId: string) => this.#presenceChanged(hostId);
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
     this.#prober = createProber({
@@ -127,7 +132,9 @@ class OriginHosts implements Hosts {
       markFor: (hostId, sha512) => this.markFor(hostId, this.#someDoor(), sha512),
       hostsVkey: deps.keys.hosts.vkey,
       logName: deps.keys.logName,
-      record: (hostId, result) => this.#record(hostId, result),
+      record: (hostId, result) => {
+        if (this.#health.record(hostId, result)) this.#views = null;
+      },
       withdrawnFor: async (hostId) => (await deps.withdrawals?.question(hostId)) ?? null,
       recordWithdrawn: (hostId, asked, isServed) => {
         if (deps.withdrawals?.answered(hostId, asked, isServed)) this.#views = null;
@@ -147,7 +154,7 @@ class OriginHosts implements Hosts {
       prove: (application) => proveHost(client, application, logName),
       now: this.#now,
     });
-    const published = (serial: number) => this.#feeds.broadcast({ event: 'hosts', id: null, data: `${serial}` });
+    const published = this.#news.listed;
     this.#publisher = await createHostListPublisher({ store, logName, hostsKey, now: this.#now, published });
     this.#deps.metrics.gauge('hosts', 'Hosts by what they are fit for', ['state'], (gauge) => {
       for (const [state, count] of countStates(this.views())) gauge.set({ state }, count);
@@ -156,9 +163,9 @@ class OriginHosts implements Hosts {
 
   async start(): Promise<void> {
     this.#started = true;
-    this.#unsubscribe = this.#deps.log.subscribe(({ checkpoint: { size }, note }) => {
-      this.#progress.grown(size);
-      this.#feeds.broadcast(checkpointEvent(size, note));
+    this.#unsubscribe = this.#deps.log.subscribe((published) => {
+      this.#progress.grown(published.checkpoint.size);
+      this.#news.grown(published);
     });
     this.#progress.grown(this.#deps.log.checkpoint()?.checkpoint.size ?? 0);
     await this.#publish();
@@ -168,7 +175,7 @@ class OriginHosts implements Hosts {
   async close(): Promise<void> {
     this.#unsubscribe();
     await this.#prober.close();
-    this.#feeds.close();
+    this.#news.close();
     await this.#publishing.idle();
   }
 
@@ -189,7 +196,7 @@ class OriginHosts implements Hosts {
   async approve(hostId: string): Promise<void> {
     const before = this.#standingOf(hostId);
     await this.#register.approve(hostId);
-    if (before !== 'approved') this.#health.set(hostId, newHealth(this.#now()));
+    if (before !== 'approved') this.#health.begin(hostId);
     await this.#membershipChanged(hostId, 'approved');
   }
 
@@ -239,8 +246,7 @@ class OriginHosts implements Hosts {
 
   openFeed(hostId: string | null, lastEventId: string | null = null, network = ''): { feed: Feed; closed: () => void } {
     if (hostId !== null) this.#approved(hostId);
-    const news = this.#news().filter(({ id }) => id === null || id !== lastEventId);
-    const feed = this.#feeds.open(hostId === null ? network : null, news);
+    const feed = this.#news.open(hostId === null ? network : null, lastEventId);
     return { feed, closed: hostId === null ? () => undefined : this.#presence.arrive(hostId, feed.end) };
   }
 
@@ -250,16 +256,6 @@ class OriginHosts implements Hosts {
 
   strike(hostId: string): Promise<void> {
     return this.#prober.probeNow(hostId);
-  }
-
-  /** What a reader has to know at first. */
-  #news(): FeedEvent[] {
-    const serial = this.#publisher.current()?.list.serial;
-    const published = this.#deps.log.checkpoint();
-    return [
-      ...(serial === undefined ? [] : [{ event: 'hosts', id: null, data: `${serial}` }]),
-      ...(published ? [checkpointEvent(published.checkpoint.size, published.note)] : []),
-    ];
   }
 
   #approved(hostId: string): HostRows {
@@ -301,34 +297,11 @@ class OriginHosts implements Hosts {
     if (present) void this.#prober.probeNow(hostId);
   }
 
-  #record(hostId: string, result: ProbeResult): void {
-    const before = this.#healthOf(hostId);
-    const after = healthAfter(before, result, this.#now());
-    this.#health.set(hostId, after);
-    this.#deps.metrics
-      .counter('host_probes_total', 'Looks at hosts, by result', ['result'])
-      .inc({ result: result.kind });
-    this.#deps.logger.debug({ host: hostId, ...result }, 'looked at a host');
-    if (after.healthy === before.healthy) return;
-    this.#views = null;
-    const facts = { host: hostId, reason: after.reason, saw: after.lastFailure };
-    if (after.healthy) this.#deps.logger.info({ host: hostId }, 'host is healthy: clients are sent there');
-    else this.#deps.logger.warn(facts, 'host is out of the rotation');
-  }
-
   #publish(): Promise<void> {
     return this.#publishing.run(async () => {
       const { doors, port } = this.#deps.doors();
-      const hosts = [...this.#register.all()]
-        .filter(([, rows]) => standingOf(rows) === 'approved' && !rows.application.private)
-        .map(([id, { application }]) => ({ id, url: application.url, key: application.key }))
-        .sort((a, b) => (a.id < b.id ? -1 : 1));
-      await this.#publisher.publish({ doors: listedDoors(doors, port), hosts });
+      await this.#publisher.publish({ doors: listedDoors(doors, port), hosts: listedHosts(this.#register.all()) });
     });
-  }
-
-  #healthOf(hostId: string): Health {
-    return this.#health.get(hostId) ?? newHealth(this.#now());
   }
 
   #someDoor(): string {
@@ -339,7 +312,7 @@ class OriginHosts implements Hosts {
   #signsOf(id: string): HostSigns {
     const heartbeat = this.#heartbeats.get(id) ?? null;
     const [size, behind] = [this.#progress.heldBy(id), this.#progress.isBehind(id)];
-    const [present, health] = [this.#presence.isPresent(id), this.#healthOf(id)];
+    const [present, health] = [this.#presence.isPresent(id), this.#health.of(id)];
     return { present, health, heartbeat, size, behind, withdrawals: this.#withdrawalsOf(id) };
   }
 }
