@@ -61,7 +61,7 @@ export interface Siege {
 
 const PROGRAM = join(projectRoot, 'test/support/mirror-process.ts');
 /** Short enough for a test that waits for each of them to run out. */
-const TIMES = { originMs: 25, peersMs: 25, peersAwayMs: 25, noteTimeoutMs: 300, tileTimeoutMs: 300 };
+const TIMES = { originMs: 25, peersMs: 25, peersAwayMs: 25, noteTimeoutMs: 500, tileTimeoutMs: 500 };
 
 type Scope = Pick<TestContext, 'after'>;
 
@@ -141,7 +141,8 @@ function sieged(child: ChildProcess, url: string): SiegedMirror {
   return {
     ...{ url, note, metric },
     health: async () => ((await (await get('healthz')).json()) as { log: LogHealth }).log,
-    shows: async (wanted) => void (await until(`${url} shows\n${wanted}`, async () => (await note()) === wanted)),
+    shows: async (wanted) =>
+      void (await until(`${url} shows\n${wanted}`, async () => (await note()) === wanted, 30_000)),
     serves: async (log, size) => {
       assert.equal(await note(), await log.note(size));
       await assertTiles(get, log, size);

@@ -56,6 +56,7 @@ export class SignedLog {
   readonly keys: LogKeys;
   readonly entries: Uint8Array[];
   readonly #leaves: Uint8Array[];
+  readonly #subtrees = new Map<string, Uint8Array>();
   /** By size: whoever asks for a checkpoint many times each second gets the same one. */
   readonly #notes = new WeakMap<Signer, Map<number, Promise<string>>>();
   time = 1_750_000_000_000;
@@ -135,10 +136,16 @@ export class SignedLog {
   tile({ level, index, width }: Tile): Uint8Array {
     const leaves = TILE_WIDTH ** level;
     const first = index * TILE_WIDTH;
-    const hashes = Array.from({ length: width }, (_, at) =>
-      rootHash(this.#leaves.slice((first + at) * leaves, (first + at + 1) * leaves)),
-    );
-    return concat(hashes);
+    return concat(Array.from({ length: width }, (_, at) => this.#subtree(first + at, leaves)));
+  }
+
+  /** Asked for with each tile of level 1, so that it is worked out once. */
+  #subtree(index: number, leaves: number): Uint8Array {
+    const key = `${index} ${leaves}`;
+    const hash = this.#subtrees.get(key) ?? rootHash(this.#leaves.slice(index * leaves, (index + 1) * leaves));
+    // One that is not full yet changes.
+    if ((index + 1) * leaves <= this.size) this.#subtrees.set(key, hash);
+    return hash;
   }
 
   bundle({ index, width }: Bundle): Uint8Array {
