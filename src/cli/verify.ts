@@ -48,7 +48,7 @@ export async function runVerify(
 }
 
 /** The report on one data directory, from its server if one is running there. */
-export async function verifyDataDir(dir: string, role: Role): Promise<VerifyReport> {
+async function verifyDataDir(dir: string, role: Role): Promise<VerifyReport> {
   const missing = await missingIn(dir, role);
   if (missing.length > 0) return oneProblem(dir, `it lacks ${missing.join(' and ')}`);
   try {

@@ -72,7 +72,7 @@ export function* readTopTime(top: Uint8Array): Steps<Map<string, string> | null>
 }
 
 /** The URL of a tarball at the door with this base URL (no slash at its end; empty for the form that is hashed). */
-export function tarballUrlAt(base: string, name: string, file: string): string {
+function tarballUrlAt(base: string, name: string, file: string): string {
   return `${base}/${name}/-/${file}`;
 }
 

@@ -4,9 +4,9 @@
  */
 
 /** Seconds that clocks may be apart, as everywhere between servers of a federation. */
-export const CLOCK_SKEW_SECONDS = 300;
+const CLOCK_SKEW_SECONDS = 300;
 /** A checkpoint that is older than this is shown as not fresh, and warned of. */
-export const FRESH_SECONDS = 3_600;
+const FRESH_SECONDS = 3_600;
 /** A host that shows no checkpoint newer than what was outdated this long ago is out of the rotation. */
 export const BEHIND_MS = 300_000;
 

@@ -29,11 +29,11 @@ export type Health = {
 };
 
 /** Straight failures that put a host out; one may be the network's. */
-export const FAILURES_MAX = 2;
+const FAILURES_MAX = 2;
 /** Straight good probes after which a host that misbehaved is believed again. */
-export const GOOD_NEEDED = 3;
+const GOOD_NEEDED = 3;
 /** A host that only refused connections was restarting; nothing is known against its answers. */
-export const GOOD_NEEDED_AFTER_REFUSAL = 1;
+const GOOD_NEEDED_AFTER_REFUSAL = 1;
 
 /** Of a host that was just approved: out until a first good probe. `now`: unix ms. */
 export function newHealth(now: number): Health {

@@ -9,12 +9,12 @@ import { UnauthorizedError } from './errors.ts';
 import { sha256 } from './hash.ts';
 
 /** Header that binds a signature to one origin: the name of its log. A request for one origin is worthless at another. */
-export const LOG_HEADER = 'open-registry-log';
+const LOG_HEADER = 'open-registry-log';
 /** `tag` parameter (RFC 9421 section 2.3): no signature made for something else can be taken for one of ours. */
 const TAG = 'open-registry';
 const LABEL = 'sig1';
 /** Clocks may differ by this much, seconds. */
-export const SKEW_SECONDS_MAX = 300;
+const SKEW_SECONDS_MAX = 300;
 /** For requests signed right after a server started, by a clock that is a little late; `created` is in whole seconds. */
 const START_SKEW_SECONDS = 2;
 const HEADER_LENGTH_MAX = 1_024;

@@ -14,7 +14,7 @@ import { parseVkey, type Signer } from './note.ts';
 type Step = Pick<LogKey, 'previous' | 'key'>;
 
 /** What the root key signs: the log's name and both vkeys, each in a line, under the format's name. */
-export function logKeyMessage({ previous, key }: Step): Uint8Array {
+function logKeyMessage({ previous, key }: Step): Uint8Array {
   return utf8(`open-registry log-key/1\n${parseVkey(key).name}\n${previous}\n${key}\n`);
 }
 

@@ -40,9 +40,9 @@ export type PackageChange = {
 /** An entry that says what a name's packument is from then on. */
 export type ChangingEntry = Learned | Withdraw;
 
-export const CHANGES_LIMIT = 1_000;
+const CHANGES_LIMIT = 1_000;
 export const CHANGES_LIMIT_MAX = 10_000;
-export const HEARTBEAT_MS = 60_000;
+const HEARTBEAT_MS = 60_000;
 /** Below what a connection may be silent (io/http-listen.ts), so that it is this side that ends or says something. */
 const WAIT_MS_MAX = 120_000;
 /** Fewer would make a feed more expensive than the polling that it saves. */

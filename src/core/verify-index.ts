@@ -56,7 +56,7 @@ export function checkEntry(bytes: Uint8Array, latest: number): number {
 }
 
 /** Every package's head and pages are sound, and both forms come out as the head says. */
-export async function verifyPackages(reader: IndexReader): Promise<Check> {
+async function verifyPackages(reader: IndexReader): Promise<Check> {
   const tally = new Tally('packages');
   for await (const { key: name, row } of rowsOf(reader, 'package')) {
     tally.count('package');
@@ -78,7 +78,7 @@ export async function verifyPackages(reader: IndexReader): Promise<Check> {
 }
 
 /** Every version's blobs are there, and say what its row says. */
-export async function verifyVersions(reader: IndexReader): Promise<Check> {
+async function verifyVersions(reader: IndexReader): Promise<Check> {
   const tally = new Tally('versions');
   for await (const { key, row } of rowsOf(reader, 'version')) {
     tally.count('version');
@@ -88,7 +88,7 @@ export async function verifyVersions(reader: IndexReader): Promise<Check> {
 }
 
 /** Every measured tarball's chunk list is there and gives the root. */
-export async function verifyMeasured(reader: Pick<IndexReader, 'scan' | 'blob'>): Promise<Check> {
+async function verifyMeasured(reader: Pick<IndexReader, 'scan' | 'blob'>): Promise<Check> {
   const tally = new Tally('measured');
   for await (const { key, row } of rowsOf(reader, 'measured')) {
     tally.count('tarball');

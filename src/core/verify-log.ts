@@ -125,7 +125,7 @@ async function checkClaims(
 }
 
 /** @throws MalformedError */
-export function mustBeCommit(entry: Uint8Array, index: number): void {
+function mustBeCommit(entry: Uint8Array, index: number): void {
   const { kind } = parseEntry(entry);
   if (kind !== 'commit') throw new MalformedError('log', `it ends in entry ${index}, which is no commit but ${kind}`);
 }

@@ -21,7 +21,7 @@ export type Dispatch = {
 };
 
 /** Thrown inside of a connection attempt; the HTTP client turns it into its own kind of error. */
-export class PrivateAddressError extends Error {
+class PrivateAddressError extends Error {
   readonly code = 'ERR_PRIVATE_ADDRESS';
   constructor(address: string) {
     super(`its address ${address} is private, and private addresses are only allowed with --allow-private`);

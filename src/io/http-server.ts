@@ -50,7 +50,7 @@ export type HttpServer = {
 /** Request header that names the processes a request has come through. */
 export const VIA_HEADER = 'open-registry-via';
 /** Code of the 508 answer to a request that has come back to its sender. */
-export const LOOP_CODE = 'loop-detected';
+const LOOP_CODE = 'loop-detected';
 
 /** A random id for {@link HttpServerOptions.via}. */
 export const newVia = (): string => randomBytes(16).toString('hex');

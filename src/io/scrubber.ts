@@ -16,7 +16,7 @@ export type ScrubRate = {
 };
 
 /** A pass a week, and no faster than a disk has to spare. */
-export const SCRUB_RATE: ScrubRate = {
+const SCRUB_RATE: ScrubRate = {
   firstMs: 10 * 60_000,
   passMs: 7 * 24 * 60 * 60_000,
   bytesPerSecond: 4 * 1024 * 1024,

@@ -64,7 +64,7 @@ export type CosignaturesDeps = {
 };
 
 /** How often cosignatures of a checkpoint that still is the newest are made anew. */
-export const RENEW_MS = 60_000;
+const RENEW_MS = 60_000;
 
 /** Setting with the key that a host came with first: `<unix ms of then> <vkey>`. */
 const SETTING = 'cosigner-of ';

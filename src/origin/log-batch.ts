@@ -96,7 +96,7 @@ async function applyFold(
 }
 
 /** What the fold reads, out of the origin's stores. */
-export function foldReader({ metadata, blobs }: Pick<FoldDeps, 'metadata' | 'blobs'>): FoldReader {
+function foldReader({ metadata, blobs }: Pick<FoldDeps, 'metadata' | 'blobs'>): FoldReader {
   const turn = new Turn();
   return {
     pause: async () => {

@@ -68,7 +68,7 @@ export type LogDeps = Omit<BatchDeps, 'step'> & {
 /** Under load there is one checkpoint in this time. */
 export const CHECKPOINT_INTERVAL_MS = 200;
 /** Checkpoints ahead of that pace before it counts as load: a few installs of packages that nobody asked for before. */
-export const CHECKPOINT_BURST = 100;
+const CHECKPOINT_BURST = 100;
 
 type Waiting = { entries: readonly NewEntry[]; resolve: () => void; reject: (reason: unknown) => void };
 

@@ -75,7 +75,7 @@ export type RegistryTimes = {
   readonly checkpointIntervalMs: number;
 };
 
-export const REGISTRY_TIMES: RegistryTimes = {
+const REGISTRY_TIMES: RegistryTimes = {
   packumentTimeoutMs: 60_000,
   packumentPatienceMs: 10_000,
   tarballPatienceMs: 1_000,

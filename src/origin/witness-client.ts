@@ -48,7 +48,7 @@ export type WitnessTimes = {
   /** For one answer. */
   readonly timeoutMs: number;
 };
-export const WITNESS_TIMES: WitnessTimes = {
+const WITNESS_TIMES: WitnessTimes = {
   paceMs: 10_000,
   renewMs: 300_000,
   pauseMaxMs: 600_000,
