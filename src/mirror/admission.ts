@@ -18,6 +18,8 @@ export type Admission = {
    * only what can be verified here is kept.
    */
   trimmed(seen: HeldCheckpoint, fromOrigin: boolean): HeldCheckpoint;
+  /** What to serve once the origin shows the served checkpoint again: never less than the policy asked for. */
+  renewed(seen: HeldCheckpoint, served: HeldCheckpoint): HeldCheckpoint;
   /** What the checkpoint lacks that is waited for; null while none is. */
   lacking(): string | null;
   close(): void;
@@ -55,6 +57,13 @@ export function createAdmission({ policy, keys, cosigners, again, random }: Admi
     waitMs = Math.min(waitMs * 1.5, AGAIN_MS.last);
   }
 
+  function trimmed(seen: HeldCheckpoint, fromOrigin: boolean): HeldCheckpoint {
+    const log = keys();
+    if (!log) return seen;
+    const lines = fromOrigin ? partCosignatures(seen.note).lines : verifiedLines(seen.note, cosigners());
+    return { ...seen, note: withCosignatures(withoutCosignatures(seen.note, log), lines, COSIGNATURES_SERVED_MAX) };
+  }
+
   function stopAsking(): void {
     clearTimeout(timer);
     timer = undefined;
@@ -69,11 +78,17 @@ export function createAdmission({ policy, keys, cosigners, again, random }: Admi
       throw new UnwitnessedError({ size, lacking: lacked });
     },
 
-    trimmed(seen, fromOrigin) {
-      const log = keys();
-      if (!log) return seen;
-      const lines = fromOrigin ? partCosignatures(seen.note).lines : verifiedLines(seen.note, cosigners());
-      return { ...seen, note: withCosignatures(withoutCosignatures(seen.note, log), lines, COSIGNATURES_SERVED_MAX) };
+    trimmed,
+
+    renewed(seen, served) {
+      const kept = trimmed(seen, true);
+      if (policy === null || lacking(policy, kept.note) === null) return kept;
+      // An origin that was started anew has lost what witnesses said of a checkpoint that has not changed since.
+      const vkeys = policy.witnesses.map(({ vkey }) => vkey);
+      const { bare, lines } = partCosignatures(kept.note);
+      const all = [...verifiedLines(served.note, vkeys), ...lines];
+      const whole = { ...kept, note: withCosignatures(bare, all, COSIGNATURES_SERVED_MAX) };
+      return lacking(policy, whole.note) === null ? whole : served;
     },
 
     lacking: () => lacked,

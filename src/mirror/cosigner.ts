@@ -31,8 +31,6 @@ export type MirrorCosignerDeps = {
   /** Told when another checkpoint than before was cosigned. */
   readonly moved: () => void;
   readonly logger: Logger;
-  /** Unix ms. */
-  readonly now: () => number;
   readonly times: CosignerTimes;
 };
 
@@ -46,9 +44,10 @@ export type CosignerTimes = {
 export const COSIGNER_TIMES: CosignerTimes = { renewMs: 60_000, paceMs: 1_000 };
 
 export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
-  const { cosigner, follower, hashes, moved, logger, now, times } = deps;
+  const { cosigner, follower, hashes, moved, logger, times } = deps;
   const turns = new Serial();
-  let cosignedAtMs = 0;
+  /** When it was last confirmed, as of the last cosignature. No clock is asked: one that was put back would not renew. */
+  let toldOf: number | null = null;
   let renewing: NodeJS.Timeout | undefined;
   let soon: NodeJS.Timeout | undefined;
   let begunMs = Number.NEGATIVE_INFINITY;
@@ -72,7 +71,7 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
       const [held, cosigned] = [served.note, before.note];
       return logger.error({ held, cosigned }, 'what is held does not continue what was cosigned; it is not cosigned');
     }
-    cosignedAtMs = now();
+    toldOf = follower.confirmed();
     const { text } = await cosigner.cosign(partCosignatures(served.note).bare, before);
     if (text !== before?.text) moved();
   }
@@ -101,7 +100,7 @@ export function createMirrorCosigner(deps: MirrorCosignerDeps): MirrorCosigner {
   /** Nobody is to take an old checkpoint for the newest because of us. */
   function renew(): void {
     const confirmed = follower.confirmed();
-    if (confirmed !== null && confirmed > cosignedAtMs) cosignSoon();
+    if (confirmed !== null && confirmed !== toldOf) cosignSoon();
   }
 
   return {

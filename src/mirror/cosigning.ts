@@ -133,7 +133,7 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
       unsubscribe = follower().subscribe(() => void readTime().catch((err) => logger.error({ err }, UNREADABLE)));
       const hashes = (size: number) => storedHashes(index, size);
       own = createMirrorCosigner({
-        ...{ cosigner, follower: follower(), hashes, moved, logger, now },
+        ...{ cosigner, follower: follower(), hashes, moved, logger },
         times: { ...COSIGNER_TIMES, ...deps.times },
       });
       own.start();

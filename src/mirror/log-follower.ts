@@ -327,7 +327,7 @@ class Follower implements LogFollower {
       this.#notProven(kept, shownBy, error),
     );
     this.#stopped = null;
-    this.#confirmed = now();
+    if (shownBy !== null) this.#confirmed = now();
     if (changed) for (const listener of this.#listeners) listener(kept);
     await this.#judgeUnproven();
   }
@@ -356,8 +356,9 @@ class Follower implements LogFollower {
   async #renew(seen: HeldCheckpoint): Promise<void> {
     const { log, admission } = this.#deps;
     const served = log.served();
-    const kept = admission.trimmed(seen, true);
-    if (served && kept.note !== served.note && isSameTree(kept, served)) await log.serve(kept);
+    if (!served || !isSameTree(seen, served)) return;
+    const renewed = admission.renewed(seen, served);
+    if (renewed.note !== served.note) await log.serve(renewed);
   }
 
   #isOrigin(source: LogSource | null): boolean {

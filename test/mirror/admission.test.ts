@@ -1,18 +1,21 @@
 import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { toBase64 } from '../../src/core/bytes.ts';
-import { formatCheckpointHeader } from '../../src/core/checkpoint-header.ts';
+import { CHECKPOINT_HEADER, formatCheckpointHeader } from '../../src/core/checkpoint-header.ts';
+import { cosign } from '../../src/core/cosignature.ts';
 import { mirrorKeyName } from '../../src/core/host-keys.ts';
 import { COSIGNATURES_SERVED_MAX } from '../../src/core/limits.ts';
 import { leafHash } from '../../src/core/merkle.ts';
-import { addSignatureLines, splitNote } from '../../src/core/note.ts';
+import { addSignatureLines, COSIGNATURE_TYPE, formatVkey, splitNote } from '../../src/core/note.ts';
 import { openCosigner } from '../../src/io/cosigner.ts';
 import { openCosignerKey } from '../../src/io/key-file.ts';
 import { createMirrorCosigner } from '../../src/mirror/cosigner.ts';
 import type { HeldCheckpoint } from '../../src/mirror/held-log.ts';
 import { readerOf } from '../support/hash-reader.ts';
 import { LogLines } from '../support/log-lines.ts';
-import { LOG_NAME, learned, SignedLog, serveLog } from '../support/signed-log.ts';
+import { LOG_NAME, learned, newSigner, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
 import { until } from '../support/until.ts';
@@ -76,11 +79,55 @@ describe('what stands beneath a checkpoint', () => {
   });
 });
 
+describe('what a policy asked for', () => {
+  it('stays beneath the checkpoint when its origin shows it without that later', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(20));
+    const witness = newSigner('witness.example');
+    const vkey = formatVkey(witness.name, witness.publicKey, COSIGNATURE_TYPE);
+    const policy = join(tempFolder(), 'policy');
+    await writeFile(policy, `log ${vkeyOf(server.log.keys.log)}\nwitness w ${vkey}\nquorum w\n`);
+    const bare = await server.log.note();
+    server.shown = addSignatureLines(bare, [await cosign(splitNote(bare).text, 1_750_000_000, witness)]);
+    const config = { door: 'http://door.example', policy };
+    const mirror = await startTestMirror(t, server.url, config, { logTimes: OFTEN });
+    await until('it follows', () => mirror.follower.size() === 20);
+    server.shown = addSignatureLines(bare, junk(1));
+    const names = await until('it has what is new', async () => {
+      const shown = await namesAt(mirror.url);
+      return shown.includes('nobody/0') ? shown : null;
+    });
+    assert.ok(names.includes('witness.example'), `${names}`);
+  });
+});
+
+describe('a visitor that shows what is served', () => {
+  it('does not make it the newest', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(20));
+    let passed = 0;
+    const now = () => Date.now() + passed;
+    const mirror = await startTestMirror(t, server.url, { door: 'http://door.example' }, { now });
+    await until('it follows', () => mirror.follower.size() === 20);
+    await server.close();
+    await until('the origin is away', () => mirror.follower.sources().origin === 'away');
+    passed = 3_600_000;
+    const heard = async () => /source="a visitor"/.test(await (await fetch(`${mirror.url}/-/metrics`)).text());
+    const headers = {
+      [CHECKPOINT_HEADER]: formatCheckpointHeader(addSignatureLines(await server.log.note(), junk(2))),
+    };
+    await fetch(`${mirror.url}/-/federation/checkpoint`, { headers });
+    await until('it was looked at', heard);
+    assert.ok((mirror.follower.confirmed() ?? 0) < now() - 1_800_000);
+  });
+});
+
 describe('a mirror’s cosigner', () => {
-  async function setUp(t: Pick<TestContext, 'after'>, first: SignedLog, size: number) {
+  type Clock = { readonly ms: number; readonly confirmed: number | null };
+
+  async function setUp(t: Pick<TestContext, 'after'>, first: SignedLog, size: number, clock?: Clock) {
+    const now = () => clock?.ms ?? Date.now();
     const dir = tempFolder();
     const key = await openCosignerKey(dir, 'cosigner.key', mirrorKeyName('0'.repeat(16)));
-    const cosigner = await openCosigner(dir, 'mirror', key, Date.now);
+    const cosigner = await openCosigner(dir, 'mirror', key, now);
     const lines = new LogLines('mirror');
     const moves: number[] = [];
     const held = async (log: SignedLog, at: number): Promise<HeldCheckpoint> => {
@@ -92,7 +139,7 @@ describe('a mirror’s cosigner', () => {
       cosigner,
       follower: {
         checkpoint: () => state.served,
-        confirmed: () => null,
+        confirmed: () => clock?.confirmed ?? null,
         subscribe: (listener) => {
           state.tell = () => listener(state.served);
           return () => undefined;
@@ -100,7 +147,7 @@ describe('a mirror’s cosigner', () => {
       },
       hashes: (of) => readerOf(state.log.entries.slice(0, of).map(leafHash)),
       moved: () => moves.push(own.latest()?.checkpoint.size ?? 0),
-      ...{ logger: lines.logger, now: Date.now, times: { renewMs: 60_000, paceMs: 0 } },
+      ...{ logger: lines.logger, times: { renewMs: clock ? 5 : 60_000, paceMs: 0 } },
     });
     t.after(() => own.close());
     own.start();
@@ -119,6 +166,16 @@ describe('a mirror’s cosigner', () => {
     await until('the next', () => own.latest()?.checkpoint.size === 30);
     await serve(log, 30);
     assert.deepEqual(moves, [10, 30]);
+  });
+
+  it('renews its word although the clock was put back', async (t) => {
+    const log = new SignedLog().growTo(30);
+    const clock = { ms: 1_750_000_000_000, confirmed: null as number | null };
+    const { own } = await setUp(t, log, 30, clock);
+    await until('the first', () => own.latest()?.time === 1_750_000_000);
+    clock.ms -= 86_400_000;
+    clock.confirmed = clock.ms;
+    await until('it is renewed', () => own.latest()?.time === 1_750_000_000 - 86_400);
   });
 
   it('never cosigns another history, nor an older checkpoint', async (t) => {
