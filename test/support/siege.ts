@@ -126,7 +126,10 @@ export function mirrorProcess(t: Scope, origin: string, data: string, options: o
 
 async function urlOf(child: ChildProcess): Promise<string> {
   assert.ok(child.stdout);
-  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+  const ended = once(child, 'exit').then(() => assert.fail('the mirror ended before it was ready'));
+  // It may end later, too.
+  ended.catch(() => undefined);
+  const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
   return line.split(' ')[1] as string;
 }
 
