@@ -1,8 +1,8 @@
+import { chunkListBytes } from '../core/chunks.ts';
 import { MalformedError, NotFoundError } from '../core/errors.ts';
 import { type Head, parseHead, parseVersionEntry, type VersionEntry } from '../core/head.ts';
 import { show } from '../core/index-reader.ts';
 import { HEAD_BYTES_MAX, MANIFEST_BYTES_MAX } from '../core/limits.ts';
-import { chunkListBytes } from '../core/measured.ts';
 import type { MemoryTables } from '../core/memory-tables.ts';
 import { openPages } from '../core/pages.ts';
 import { type AheadRow, versionKey, versionOfKey, versionPrefix } from '../core/tables.ts';

@@ -12,8 +12,9 @@
 import { fromBase64, toBase64, utf8 } from './bytes.ts';
 import { quote, SignatureError } from './errors.ts';
 import { type Field, linesOf, number, readValue, showValue, textField } from './fields.ts';
+import { SHA256_BYTES } from './hash.ts';
 import { NOTE_BYTES_MAX } from './limits.ts';
-import { HASH_BYTES, type TreeHead } from './merkle.ts';
+import type { TreeHead } from './merkle.ts';
 import { openNote } from './note.ts';
 
 /** What a checkpoint says: the head of the log's tree, and which log it is. */
@@ -42,10 +43,10 @@ const line: Field<string> = textField(
 
 /** A hash as checkpoints and proofs spell it. */
 export const hashField: Field<Uint8Array> = {
-  expected: `the base64 of ${HASH_BYTES} bytes`,
+  expected: `the base64 of ${SHA256_BYTES} bytes`,
   read: (text) => {
     const hash = fromBase64(text);
-    return hash.length === HASH_BYTES ? hash : undefined;
+    return hash.length === SHA256_BYTES ? hash : undefined;
   },
   show: toBase64,
 };

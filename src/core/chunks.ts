@@ -6,11 +6,9 @@
 import { createHash, type Hash } from 'node:crypto';
 import { compare, concat, toHex } from './bytes.ts';
 import { IntegrityError, MalformedError } from './errors.ts';
-import { sha256 } from './hash.ts';
+import { SHA256_BYTES, sha256 } from './hash.ts';
 import { CHUNK_BYTES } from './limits.ts';
 import { leafHash, rootHash } from './merkle.ts';
-
-const HASH_BYTES = 32;
 
 /** Hashes a tarball chunk by chunk as its bytes pass, in whatever portions they come. */
 export class ChunkHasher {
@@ -81,7 +79,7 @@ export class ChunkChecker {
 
   #pass(): Uint8Array {
     const index = this.#at / CHUNK_BYTES;
-    const expected = this.#list.subarray(index * HASH_BYTES, (index + 1) * HASH_BYTES);
+    const expected = this.#list.subarray(index * SHA256_BYTES, (index + 1) * SHA256_BYTES);
     const actual = sha256(this.#chunk);
     if (compare(expected, actual) !== 0) throw this.#wrong(`sha256:${toHex(expected)}`, `sha256:${toHex(actual)}`);
     const passed = this.#chunk;
@@ -105,7 +103,7 @@ export class ChunkChecker {
  * @throws MalformedError if the list is not a whole number of hashes
  */
 export function chunkRoot(list: Uint8Array): Uint8Array {
-  if (list.length % HASH_BYTES !== 0) {
+  if (list.length % SHA256_BYTES !== 0) {
     throw new MalformedError('chunk list', `${list.length} bytes are no whole number of hashes`);
   }
   return rootHash(hashesOf(list).map(leafHash));
@@ -116,7 +114,12 @@ export function chunkCount(sizeBytes: number): number {
   return Math.ceil(sizeBytes / CHUNK_BYTES);
 }
 
+/** Bytes that the chunk list of a tarball of this many bytes has. */
+export function chunkListBytes(sizeBytes: number): number {
+  return chunkCount(sizeBytes) * SHA256_BYTES;
+}
+
 function hashesOf(list: Uint8Array): Uint8Array[] {
-  const count = list.length / HASH_BYTES;
-  return Array.from({ length: count }, (_, at) => list.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
+  const count = list.length / SHA256_BYTES;
+  return Array.from({ length: count }, (_, at) => list.subarray(at * SHA256_BYTES, (at + 1) * SHA256_BYTES));
 }

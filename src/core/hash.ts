@@ -1,5 +1,8 @@
 import { type BinaryLike, hash } from 'node:crypto';
 
+/** Length of a SHA-256, in bytes. */
+export const SHA256_BYTES = 32;
+
 /** SHA-256 as 32 bytes (FIPS 180-4). */
 export function sha256(bytes: Uint8Array): Uint8Array {
   const digest = hash('sha256', bytes, 'buffer');

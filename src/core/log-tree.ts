@@ -4,7 +4,8 @@
  */
 
 import { concat } from './bytes.ts';
-import { HASH_BYTES, rootHash, type TreeHead } from './merkle.ts';
+import { SHA256_BYTES } from './hash.ts';
+import { rootHash, type TreeHead } from './merkle.ts';
 import { hashesIn, rootOfEdge, TILE_WIDTH } from './tile.ts';
 
 /** A tree that can grow. `edge[level]` are the bytes of the growing tile of that level: 0 to 255 hashes. */
@@ -15,7 +16,7 @@ export type TileRow = { readonly level: number; readonly index: number; readonly
 
 export const EMPTY_TREE: LogTree = { size: 0, edge: [] };
 
-const FULL_TILE_BYTES = TILE_WIDTH * HASH_BYTES;
+const FULL_TILE_BYTES = TILE_WIDTH * SHA256_BYTES;
 
 /**
  * The tree with these leaves behind its own, and the tiles that gained hashes by it, lowest level first.

@@ -3,7 +3,7 @@
  * parts of a tarball it may pass on before it has the whole.
  */
 import { text, toHex, utf8 } from './bytes.ts';
-import { chunkCount, chunkRoot } from './chunks.ts';
+import { chunkListBytes, chunkRoot } from './chunks.ts';
 import { MalformedError } from './errors.ts';
 import { formatPinned, type PinnedHash, parsePinned } from './integrity.ts';
 
@@ -20,7 +20,6 @@ export type Measured = {
 export type ChunkFacts = { readonly size: number; readonly list: Uint8Array };
 
 const FORMAT = 'measured tarball';
-const CHUNK_HASH_BYTES = 32;
 
 /** The answer of `/-/federation/measured/<sha512>`. */
 export function formatMeasured({ pinned, sha512, size, chunks, list }: Measured): Uint8Array {
@@ -43,11 +42,6 @@ export function parseMeasured(bytes: Uint8Array, sha512: string): Measured {
     chunks: sha256Of(chunks, 'chunks'),
     list: sha256Of(list, 'list'),
   };
-}
-
-/** Bytes that the chunk list of a tarball has. */
-export function chunkListBytes(size: number): number {
-  return chunkCount(size) * CHUNK_HASH_BYTES;
 }
 
 /**

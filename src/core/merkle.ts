@@ -11,10 +11,7 @@
 
 import { concat, equal, toHex } from './bytes.ts';
 import { ProofError } from './errors.ts';
-import { sha256 } from './hash.ts';
-
-/** Length of a hash in bytes. */
-export const HASH_BYTES = 32;
+import { SHA256_BYTES, sha256 } from './hash.ts';
 
 /** A full subtree: 2^level leaves, the first of which is leaf index * 2^level. Level 0 are the leaves themselves. */
 export type NodeId = { readonly level: number; readonly index: number };
@@ -181,7 +178,7 @@ function climb(hashes: readonly Uint8Array[], siblings: readonly Sibling[]): { l
   const surplus = hashes.length - 1 - siblings.length;
   if (surplus !== 0)
     throw new ProofError(`the proof has ${Math.abs(surplus)} hashes too ${surplus > 0 ? 'many' : 'few'}`);
-  if (hashes.some(({ length }) => length !== HASH_BYTES)) throw new ProofError('the proof holds what is no SHA-256');
+  if (hashes.some(({ length }) => length !== SHA256_BYTES)) throw new ProofError('the proof holds what is no SHA-256');
   let [left, whole] = [hashes[0] as Uint8Array, hashes[0] as Uint8Array];
   for (const [at, { side }] of siblings.entries()) {
     const sibling = hashes[at + 1] as Uint8Array;

@@ -9,7 +9,8 @@
 
 import { equal, toHex } from './bytes.ts';
 import { WrongTileError } from './errors.ts';
-import { HASH_BYTES, type HashReader, type NodeId, rootHash, type TreeHead } from './merkle.ts';
+import { SHA256_BYTES } from './hash.ts';
+import { type HashReader, type NodeId, rootHash, type TreeHead } from './merkle.ts';
 import {
   hashesIn,
   nodeHashIn,
@@ -60,7 +61,7 @@ function tilesNeeded(nodes: readonly NodeId[], size: number): Tile[] {
 }
 
 function ofRightLength(tile: Tile, bytes: Uint8Array | undefined): Uint8Array {
-  const expected = tile.width * HASH_BYTES;
+  const expected = tile.width * SHA256_BYTES;
   if (bytes?.length === expected) return bytes;
   throw new WrongTileError({ paths: [tilePath(tile)], reason: `${bytes?.length ?? 'no'} bytes, expected ${expected}` });
 }

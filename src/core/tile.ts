@@ -7,7 +7,8 @@
  * the tile above it. A log of n entries has, at each level, full tiles and at most one partial tile, its growing edge.
  */
 
-import { HASH_BYTES, type NodeId, rootHash } from './merkle.ts';
+import { SHA256_BYTES } from './hash.ts';
+import { type NodeId, rootHash } from './merkle.ts';
 
 /** Hashes in a full tile. */
 export const TILE_WIDTH = 256;
@@ -76,15 +77,15 @@ export function nodeHashIn(bytes: Uint8Array, tile: Tile, node: NodeId): Uint8Ar
   const { level, first, count } = placeOf(node);
   const at = first - tile.index * TILE_WIDTH;
   if (level === tile.level && at >= 0 && at + count <= tile.width) {
-    return rootHash(hashesIn(bytes.subarray(at * HASH_BYTES, (at + count) * HASH_BYTES)));
+    return rootHash(hashesIn(bytes.subarray(at * SHA256_BYTES, (at + count) * SHA256_BYTES)));
   }
   throw new RangeError(`${tilePath(tile)} does not hold node ${node.index} of level ${node.level}`);
 }
 
 /** The hashes that a tile's bytes are made of. */
 export function hashesIn(bytes: Uint8Array): Uint8Array[] {
-  return Array.from({ length: bytes.length / HASH_BYTES }, (_, at) =>
-    bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES),
+  return Array.from({ length: bytes.length / SHA256_BYTES }, (_, at) =>
+    bytes.subarray(at * SHA256_BYTES, (at + 1) * SHA256_BYTES),
   );
 }
 

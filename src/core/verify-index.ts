@@ -6,7 +6,7 @@
 import { createHash } from 'node:crypto';
 import { type FormKind, formParts } from './assembly.ts';
 import { equal, text, toHex } from './bytes.ts';
-import { chunkCount, chunkRoot } from './chunks.ts';
+import { chunkListBytes, chunkRoot } from './chunks.ts';
 import { parseEntry } from './entry.ts';
 import { MalformedError } from './errors.ts';
 import { entryOfRow } from './fold.ts';
@@ -14,7 +14,6 @@ import { type Head, parseHead, type VersionEntry } from './head.ts';
 import { entriesOf, type IndexReader, rowsOf, show } from './index-reader.ts';
 import { formatPinned, pinnedHashOf } from './integrity.ts';
 import { abbreviate } from './manifest.ts';
-import { HASH_BYTES } from './merkle.ts';
 import { openPages } from './pages.ts';
 import { KEY_SEPARATOR, type MeasuredRow } from './tables.ts';
 import { type Check, Tally } from './verify-report.ts';
@@ -101,7 +100,7 @@ async function verifyMeasured(reader: Pick<IndexReader, 'scan' | 'blob'>): Promi
 export function checkChunkList({ chunks, size }: MeasuredRow, list: Uint8Array): void {
   const root = toHex(chunkRoot(list));
   if (root !== chunks) throw new MalformedError('chunk list', `its root is ${root}, expected ${chunks}`);
-  if (list.length === chunkCount(size) * HASH_BYTES) return;
+  if (list.length === chunkListBytes(size)) return;
   throw new MalformedError('chunk list', `${list.length} bytes of hashes for a tarball of ${size} bytes`);
 }
 

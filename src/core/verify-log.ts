@@ -6,8 +6,9 @@
 import { equal, toHex } from './bytes.ts';
 import { parseEntry } from './entry.ts';
 import { MalformedError } from './errors.ts';
+import { SHA256_BYTES } from './hash.ts';
 import { appendLeaves, EMPTY_TREE, type LogTree, rootOfTree, type TileRow } from './log-tree.ts';
-import { HASH_BYTES, leafHash, type TreeHead } from './merkle.ts';
+import { leafHash, type TreeHead } from './merkle.ts';
 import { TILE_WIDTH, tilePath } from './tile.ts';
 import { type Check, Tally } from './verify-report.ts';
 
@@ -87,7 +88,7 @@ async function regrow(
     tally.count('entry', page.length);
     const grown = appendLeaves(tree, page.map(leafHash));
     tree = grown.tree;
-    const full = grown.tiles.filter(({ hashes }) => hashes.length === TILE_WIDTH * HASH_BYTES);
+    const full = grown.tiles.filter(({ hashes }) => hashes.length === TILE_WIDTH * SHA256_BYTES);
     for (const tile of full) await checkTile(reader, tile, size, tally);
     await checkClaims(tree, page.at(-1) ?? null, claims, tally);
     await onEntries(page, tree.size - page.length);
@@ -139,7 +140,7 @@ function edgeOf({ size, edge }: LogTree): TileRow[] {
 
 async function checkTile(reader: LogReader, made: TileRow, size: number, tally: Tally): Promise<void> {
   const { level, index, hashes } = made;
-  const name = tilePath({ level, index, width: hashes.length / HASH_BYTES });
+  const name = tilePath({ level, index, width: hashes.length / SHA256_BYTES });
   tally.count('tile');
   await tally.attempt(name, async () => {
     const stored = await reader.tile(level, index);
@@ -156,11 +157,11 @@ function mustBe(stored: Uint8Array, made: Uint8Array): void {
   if (at !== null) throw new Error(`hash ${at} is not what the entries make it`);
 }
 
-const held = ({ length }: Uint8Array): string => `${length / HASH_BYTES} hashes are stored`;
+const held = ({ length }: Uint8Array): string => `${length / SHA256_BYTES} hashes are stored`;
 
 function firstDifference(stored: Uint8Array, made: Uint8Array): number | null {
-  for (let at = 0; at < made.length; at += HASH_BYTES) {
-    if (!equal(stored.subarray(at, at + HASH_BYTES), made.subarray(at, at + HASH_BYTES))) return at / HASH_BYTES;
+  for (let at = 0; at < made.length; at += SHA256_BYTES) {
+    if (!equal(stored.subarray(at, at + SHA256_BYTES), made.subarray(at, at + SHA256_BYTES))) return at / SHA256_BYTES;
   }
   return null;
 }

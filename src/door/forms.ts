@@ -13,7 +13,7 @@ import { pipeline } from 'node:stream/promises';
 import { constants, createBrotliCompress, createGunzip, createGzip, createZstdCompress } from 'node:zlib';
 import { type FormKind, formParts } from '../core/assembly.ts';
 import { concat, equal, text, utf8 } from '../core/bytes.ts';
-import { sha256, sha256Hex } from '../core/hash.ts';
+import { SHA256_BYTES, sha256, sha256Hex } from '../core/hash.ts';
 import type { Head } from '../core/head.ts';
 import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
@@ -48,7 +48,6 @@ const COMPRESSORS = {
   gzip: () => createGzip(),
 } as const satisfies Record<FormCoding, (bytes: number) => Transform>;
 
-const HASH_BYTES = 32;
 const HEX_LENGTH = 64;
 /** Small: a form that is not in memory is read from the disk in less than a millisecond. */
 const MEMORY_BYTES_MAX = 8 * 1024 * 1024;
@@ -151,9 +150,9 @@ function exactly(bytes: Uint8Array): Uint8Array {
 
 async function load(path: string, form: string): Promise<Uint8Array | null> {
   const file = await readFile(path).catch(() => null);
-  if (!file || file.length < HASH_BYTES + HEX_LENGTH) return null;
-  const rest = file.subarray(HASH_BYTES);
-  if (!equal(sha256(rest), file.subarray(0, HASH_BYTES))) return null;
+  if (!file || file.length < SHA256_BYTES + HEX_LENGTH) return null;
+  const rest = file.subarray(SHA256_BYTES);
+  if (!equal(sha256(rest), file.subarray(0, SHA256_BYTES))) return null;
   return text(rest.subarray(0, HEX_LENGTH)) === form ? rest.subarray(HEX_LENGTH) : null;
 }
 

@@ -3,9 +3,8 @@ import { gzip } from 'node:zlib';
 import { utf8 } from '../core/bytes.ts';
 import { formatBundle } from '../core/entry-bundle.ts';
 import { NotFoundError, UnavailableError } from '../core/errors.ts';
-import { sha256Hex } from '../core/hash.ts';
+import { SHA256_BYTES, sha256Hex } from '../core/hash.ts';
 import { CACHE, etagOf, negotiateEncoding, planRead } from '../core/http-semantics.ts';
-import { HASH_BYTES } from '../core/merkle.ts';
 import { type Bundle, bundlePath, parseTilePath, TILE_WIDTH, type Tile, tilePath } from '../core/tile.ts';
 import { type Answer, type Incoming, problemAnswer } from '../io/http-server.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
@@ -54,7 +53,7 @@ function checkpointAnswer({ method, headers }: Asked, note: string | null): Answ
 }
 
 async function tileAnswer(asked: Asked, tile: Tile, { metadata }: LogAnswersDeps): Promise<Answer> {
-  const length = tile.width * HASH_BYTES;
+  const length = tile.width * SHA256_BYTES;
   const hashes = await metadata.tile(tile.level, tile.index);
   if (!hashes || hashes.length < length) throw notHere(tilePath(tile));
   return immutable(asked, hashes.subarray(0, length), {});

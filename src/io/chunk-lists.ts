@@ -1,11 +1,12 @@
 /** The chunk hashes that lie beside large blobs: kept, read, made anew where they got lost or damaged. */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { chunkListBytes } from '../core/chunks.ts';
 import { readIfThere } from './blob-files.ts';
 import { formatBlobId } from './blob-intake.ts';
 import { blobPath, chunksPath, tempFolderOf } from './blob-path.ts';
 import type { BlobId } from './blob-store.ts';
-import { chunkListBytes, formatChunkFile, hashChunks, parseChunkFile } from './chunked-file.ts';
+import { formatChunkFile, hashChunks, parseChunkFile } from './chunked-file.ts';
 import { tempPathFor, writeSynced } from './durable-file.ts';
 import type { HotBlobs } from './hot-blobs.ts';
 

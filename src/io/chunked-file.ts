@@ -3,27 +3,24 @@
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
 import { compare, concat, toHex } from '../core/bytes.ts';
-import { ChunkHasher, chunkCount } from '../core/chunks.ts';
+import { ChunkHasher, chunkListBytes } from '../core/chunks.ts';
 import { IntegrityError, NotFoundError } from '../core/errors.ts';
-import { sha256 } from '../core/hash.ts';
+import { SHA256_BYTES, sha256 } from '../core/hash.ts';
 import { CHUNK_BYTES } from '../core/limits.ts';
 import type { BlobId, ByteRange } from './blob-store.ts';
 import { openIfThere } from './durable-file.ts';
 
-const HASH_BYTES = 32;
 /** One read: a few chunks, so that the trips to the disk don't cost more than the hashing. */
 const PART_BYTES = 4 * CHUNK_BYTES;
-
-export const chunkListBytes = (size: number): number => chunkCount(size) * HASH_BYTES;
 
 /** What is stored of a chunk list: the list and its own SHA-256, so that rot in it is not taken for rot in the blob. */
 export const formatChunkFile = (list: Uint8Array): Uint8Array => concat([list, sha256(list)]);
 
 /** The chunk list of a file of `size` bytes, or null if these bytes are none. */
 export function parseChunkFile(bytes: Uint8Array, size: number): Uint8Array | null {
-  const list = bytes.subarray(0, -HASH_BYTES);
+  const list = bytes.subarray(0, -SHA256_BYTES);
   const whole = list.length === chunkListBytes(size);
-  return whole && compare(bytes.subarray(-HASH_BYTES), sha256(list)) === 0 ? list : null;
+  return whole && compare(bytes.subarray(-SHA256_BYTES), sha256(list)) === 0 ? list : null;
 }
 
 /**
@@ -113,7 +110,7 @@ export async function readFully(file: FileHandle, at: number, length: number): P
 function checkChunks(path: string, list: Uint8Array, firstChunk: number, bytes: Uint8Array): void {
   for (let at = 0; at < bytes.length; at += CHUNK_BYTES) {
     const chunk = firstChunk + at / CHUNK_BYTES;
-    const expected = list.subarray(chunk * HASH_BYTES, (chunk + 1) * HASH_BYTES);
+    const expected = list.subarray(chunk * SHA256_BYTES, (chunk + 1) * SHA256_BYTES);
     const actual = sha256(bytes.subarray(at, at + CHUNK_BYTES));
     if (compare(expected, actual) !== 0) throw wrongChunk(path, chunk, expected, actual);
   }

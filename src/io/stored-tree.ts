@@ -1,6 +1,7 @@
 /** The log's tree as a metadata store keeps it: read into memory so that it can grow, or hash by hash for proofs. */
 
 import { equal } from '../core/bytes.ts';
+import { SHA256_BYTES } from '../core/hash.ts';
 import { appendLeaves, headOf, type LogTree } from '../core/log-tree.ts';
 import { type HashReader, leafHash, type TreeHead } from '../core/merkle.ts';
 import { nodeHashIn, TILE_WIDTH, type Tile, tileFor, tilePath } from '../core/tile.ts';
@@ -8,7 +9,6 @@ import type { MetadataStore } from './metadata-store.ts';
 
 /** How many entries are taken in at once; bounds memory. */
 const PAGE_ENTRIES = 1_024;
-const HASH_BYTES = 32;
 
 type TreeStore = Pick<MetadataStore, 'head' | 'tile'>;
 
@@ -59,7 +59,7 @@ export function storedHashes(store: TreeStore, size: TreeHead['size']): HashRead
 /** As wide as asked for; the stored one may have grown since. */
 async function readTile(store: TreeStore, tile: Tile): Promise<Uint8Array> {
   const hashes = await store.tile(tile.level, tile.index);
-  const length = tile.width * HASH_BYTES;
+  const length = tile.width * SHA256_BYTES;
   if (hashes && hashes.length >= length) return hashes.subarray(0, length);
   throw new Error(`${tilePath(tile)} is missing from the store; restore this folder from a backup`);
 }

@@ -1,8 +1,10 @@
 /** What was measured of a tarball, so that its parts can be checked before they are sent on. */
+
+import { chunkListBytes } from '../core/chunks.ts';
 import { IntegrityError, UpstreamError } from '../core/errors.ts';
 import { sha256Hex } from '../core/hash.ts';
 import { CONTROL_ANSWER_BYTES_MAX } from '../core/limits.ts';
-import { type ChunkFacts, chunkListBytes, type Measured, openChunkList, parseMeasured } from '../core/measured.ts';
+import { type ChunkFacts, type Measured, openChunkList, parseMeasured } from '../core/measured.ts';
 import type { HttpClient } from '../io/http-client.ts';
 
 /** A client waits for its first byte meanwhile, and can do without. */

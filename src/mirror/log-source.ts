@@ -6,8 +6,8 @@
 import { text } from '../core/bytes.ts';
 import { BUNDLE_BYTES_MAX, parseBundle } from '../core/entry-bundle.ts';
 import { UpstreamError, WrongTileError } from '../core/errors.ts';
+import { SHA256_BYTES } from '../core/hash.ts';
 import { BUNDLE_ROOMS, CHECKPOINT_BYTES_MAX, NOTE_BYTES_MAX } from '../core/limits.ts';
-import { HASH_BYTES } from '../core/merkle.ts';
 import { type Bundle, bundlePath, TILE_WIDTH, type Tile, tilePath } from '../core/tile.ts';
 import { createBodyRooms, type Room } from '../io/body-rooms.ts';
 import type { HttpClient } from '../io/http-client.ts';
@@ -99,9 +99,9 @@ function sourceWith(deps: LogSourceDeps, rooms: ReturnType<typeof createBodyRoom
     async tile(tile) {
       const path = tilePath(tile);
       const full = tilePath({ ...tile, width: TILE_WIDTH });
-      const { bytes, isFull } = await tileOrFull(path, full, TILE_WIDTH * HASH_BYTES);
-      const length = (isFull ? TILE_WIDTH : tile.width) * HASH_BYTES;
-      if (bytes.length === length) return bytes.subarray(0, tile.width * HASH_BYTES);
+      const { bytes, isFull } = await tileOrFull(path, full, TILE_WIDTH * SHA256_BYTES);
+      const length = (isFull ? TILE_WIDTH : tile.width) * SHA256_BYTES;
+      if (bytes.length === length) return bytes.subarray(0, tile.width * SHA256_BYTES);
       throw new WrongTileError({ paths: [path], reason: `${bytes.length} bytes from ${url} instead of ${length}` });
     },
     entries: (wanted) => rooms((room) => bundle(wanted, room)),

@@ -4,6 +4,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { compare, concat, utf8 } from '../core/bytes.ts';
+import { SHA256_BYTES } from '../core/hash.ts';
 import type { Steps } from '../core/steps.ts';
 import type { VersionRow } from '../core/tables.ts';
 
@@ -12,7 +13,6 @@ type State = VersionRow['state'];
 type Rest = [cut: number, abbreviatedCut: number, file: string, time: string | null, reason: string | null];
 
 const STATES: readonly State[] = ['listed', 'learned', 'withdrawn'];
-const SHA256_BYTES = 32;
 const SHA256_HEX = 2 * SHA256_BYTES;
 const ALGORITHMS = [
   { prefix: 'sha512:', bytes: 64 },

@@ -2,7 +2,7 @@
 import { concat } from '../../src/core/bytes.ts';
 import { formatEntry } from '../../src/core/entry.ts';
 import { formatBundle } from '../../src/core/entry-bundle.ts';
-import { HASH_BYTES } from '../../src/core/merkle.ts';
+import { SHA256_BYTES } from '../../src/core/hash.ts';
 import { type Bundle, parseTilePath, type Tile } from '../../src/core/tile.ts';
 import { type Lie, type LogReply, SignedLog } from '../support/signed-log.ts';
 import { describeLiar } from '../support/withstands.ts';
@@ -14,7 +14,9 @@ const reply = (body: Uint8Array): LogReply => ({ status: 200, headers: {}, body 
 const flipped = (bytes: Uint8Array, at: number): Uint8Array => bytes.with(at, (bytes.at(at) as number) ^ 1);
 const swapped = <T>(items: readonly T[], at: number): T[] => items.toSpliced(at, 2, items[at + 1] as T, items[at] as T);
 const hashesOf = (bytes: Uint8Array): Uint8Array[] =>
-  Array.from({ length: bytes.length / HASH_BYTES }, (_, at) => bytes.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES));
+  Array.from({ length: bytes.length / SHA256_BYTES }, (_, at) =>
+    bytes.subarray(at * SHA256_BYTES, (at + 1) * SHA256_BYTES),
+  );
 const evil = formatEntry({ kind: 'learned', name: 'evil', head: 'e'.repeat(64), time: 1_750_000_000_000 });
 
 const forks = new WeakMap<SignedLog, { size: number; fork: SignedLog }>();
@@ -54,10 +56,10 @@ const TILES: Readonly<Record<string, TileLie>> = {
   'one with a bit flipped in its last hash': (bytes) => flipped(bytes, -1),
   'one with two hashes swapped': (bytes) => concat(swapped(hashesOf(bytes), 0)),
   'one of zeros': ({ length }) => new Uint8Array(length),
-  'one without its last hash': (bytes) => bytes.subarray(0, -HASH_BYTES),
+  'one without its last hash': (bytes) => bytes.subarray(0, -SHA256_BYTES),
   'one without its last byte': (bytes) => bytes.subarray(0, -1),
-  'one with a hash more': (bytes) => concat([bytes, bytes.subarray(0, HASH_BYTES)]),
-  'one with a hash twice': (bytes) => concat([bytes.subarray(HASH_BYTES), bytes.subarray(0, HASH_BYTES)]),
+  'one with a hash more': (bytes) => concat([bytes, bytes.subarray(0, SHA256_BYTES)]),
+  'one with a hash twice': (bytes) => concat([bytes.subarray(SHA256_BYTES), bytes.subarray(0, SHA256_BYTES)]),
   'the one of another level': (_, { level, width }, log) => log.tile({ level: 1 - level, index: 0, width }),
   'the one of another history': (_, tile, log) => forkOf(log).tile(tile),
 };

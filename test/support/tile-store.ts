@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { equal } from '../../src/core/bytes.ts';
+import { SHA256_BYTES } from '../../src/core/hash.ts';
 import { appendLeaves, EMPTY_TREE, headOf, type LogTree, type TileRow } from '../../src/core/log-tree.ts';
-import { HASH_BYTES, type TreeHead } from '../../src/core/merkle.ts';
+import type { TreeHead } from '../../src/core/merkle.ts';
 import { TILE_WIDTH, type Tile, tilePath } from '../../src/core/tile.ts';
 
 /** Keeps the tiles of a log that grows. Complains if a tile ever changes or leaves a gap, or one is asked for too wide. */
@@ -13,12 +14,12 @@ export class TileStore {
       const name = `${level}/${index}`;
       const before = this.rows.get(name) ?? new Uint8Array(0);
       assert.ok(
-        hashes.length % HASH_BYTES === 0 && hashes.length <= TILE_WIDTH * HASH_BYTES,
+        hashes.length % SHA256_BYTES === 0 && hashes.length <= TILE_WIDTH * SHA256_BYTES,
         `${name}: ${hashes.length}`,
       );
       assert.ok(hashes.length > before.length && equal(hashes.subarray(0, before.length), before), `${name} must grow`);
       assert.ok(
-        index === 0 || this.rows.get(`${level}/${index - 1}`)?.length === TILE_WIDTH * HASH_BYTES,
+        index === 0 || this.rows.get(`${level}/${index - 1}`)?.length === TILE_WIDTH * SHA256_BYTES,
         `gap at ${name}`,
       );
       this.rows.set(name, hashes);
@@ -26,8 +27,8 @@ export class TileStore {
   }
 
   tile(tile: Tile): Uint8Array {
-    const bytes = this.rows.get(`${tile.level}/${tile.index}`)?.subarray(0, tile.width * HASH_BYTES);
-    if (bytes?.length !== tile.width * HASH_BYTES) throw new Error(`asked for ${tilePath(tile)}`);
+    const bytes = this.rows.get(`${tile.level}/${tile.index}`)?.subarray(0, tile.width * SHA256_BYTES);
+    if (bytes?.length !== tile.width * SHA256_BYTES) throw new Error(`asked for ${tilePath(tile)}`);
     return bytes;
   }
 }
