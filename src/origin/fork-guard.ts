@@ -1,5 +1,6 @@
 /**
- * Whether the log is still the only one that its key has signed.
+ * Whether the log is still the only one that its key has signed. A key that was replaced no longer counts: the root key
+ * has said where its history ends, and whoever has stolen it must not be able to halt the log that was given another.
  *
  * An origin whose data directory was restored from a backup, or that runs in two places, would sign a second history.
  * It can't see that by itself, but those who follow it can: they show it the checkpoints that they hold. One that it
@@ -24,7 +25,7 @@ export type ForkGuard = {
   /** @throws LogHaltedError once a checkpoint was seen that contradicts this log */
   mustAgree(): void;
   /**
-   * Judges a note that someone shows. Only one signed by a key of this log counts; all others are passed over.
+   * Judges a note that someone shows. Only one signed by this log's key counts; all others are passed over.
    * Rejects if the store can't be read.
    */
   seen(note: Uint8Array | string): Promise<void>;
@@ -37,14 +38,14 @@ export const NO_GUARD: Pick<ForkGuard, 'mustAgree'> = { mustAgree: () => undefin
 
 export type ForkGuardDeps = {
   readonly metadata: Pick<MetadataStore, 'head' | 'tile'>;
-  /** All keys that the log ever had. */
-  readonly vkeys: readonly string[];
+  /** The key that signs the log now. */
+  readonly vkey: string;
   readonly logName: string;
   readonly evidence: EvidenceFolder;
   readonly logger: Logger;
 };
 
-/** A guard over what an origin's data directory holds; its tables must have taken in all entries. */
+/** A guard over what an origin's data directory holds. */
 export async function openOwnGuard(deps: {
   readonly dir: string;
   readonly metadata: MetadataStore;
@@ -52,9 +53,8 @@ export async function openOwnGuard(deps: {
   readonly logger: Logger;
 }): Promise<ForkGuard> {
   const { dir, metadata, keys, logger } = deps;
-  const vkeys = await everyLogKey(metadata, keys.log.vkey);
   const evidence = createEvidenceFolder(join(dir, 'evidence'));
-  return openForkGuard({ metadata, vkeys, logName: keys.logName, evidence, logger });
+  return openForkGuard({ metadata, vkey: keys.log.vkey, logName: keys.logName, evidence, logger });
 }
 
 /** The key that signs the log now, and all that did before. */
@@ -68,7 +68,7 @@ const AGREED_MAX = 1_000;
 
 /** @returns the guard, after it has judged what is kept from before */
 export async function openForkGuard(deps: ForkGuardDeps): Promise<ForkGuard> {
-  const { metadata, vkeys, logName, evidence, logger } = deps;
+  const { metadata, vkey, logName, evidence, logger } = deps;
   const agreed = new Set<string>();
   let halted: string | null = null;
 
@@ -81,7 +81,7 @@ export async function openForkGuard(deps: ForkGuardDeps): Promise<ForkGuard> {
   }
 
   async function judge(note: Uint8Array | string): Promise<void> {
-    const checkpoint = tryOpen(note, vkeys, logName);
+    const checkpoint = tryOpen(note, vkey, logName);
     if (!checkpoint) return;
     const key = `${checkpoint.size} ${toHex(checkpoint.root)}`;
     if (agreed.has(key)) return;
@@ -111,10 +111,10 @@ export async function openForkGuard(deps: ForkGuardDeps): Promise<ForkGuard> {
   };
 }
 
-/** The checkpoint, if a key of this log signed it. */
-function tryOpen(note: Uint8Array | string, vkeys: readonly string[], logName: string): Checkpoint | null {
+/** The checkpoint, if this log's key signed it. */
+function tryOpen(note: Uint8Array | string, vkey: string, logName: string): Checkpoint | null {
   try {
-    return openCheckpoint(note, vkeys, logName).checkpoint;
+    return openCheckpoint(note, [vkey], logName).checkpoint;
   } catch (error) {
     if (error instanceof MalformedError || error instanceof SignatureError) return null;
     throw error;

@@ -26,7 +26,7 @@ async function startLog(numbers: readonly number[], folder = tempFolder()) {
   const notes = [before.checkpoint()?.note ?? ''];
   before.subscribe(({ note }) => notes.push(note));
   for (const number of numbers) await before.append([numbered(number)]);
-  const open = () => openForkGuard({ metadata, vkeys: [LOG_VKEY], logName: LOG_NAME, evidence, logger: lines.logger });
+  const open = () => openForkGuard({ metadata, vkey: LOG_VKEY, logName: LOG_NAME, evidence, logger: lines.logger });
   const guard = await open();
   const log = await openTestLog(metadata, { guard });
   return { metadata, guard, log, notes, lines, evidence, open };

@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import { rotateKeys } from '../../src/cli/keys.ts';
 import { runVerify } from '../../src/cli/verify.ts';
 import { formatCheckpoint, openCheckpoint } from '../../src/core/checkpoint.ts';
+import { CHECKPOINT_HEADER, formatCheckpointHeader } from '../../src/core/checkpoint-header.ts';
 import { type LogKey, parseEntry } from '../../src/core/entry.ts';
 import { ConflictError, LogHaltedError, UsageError } from '../../src/core/errors.ts';
 import { formatKeysNoteText, openKeysNote } from '../../src/core/keys-note.ts';
@@ -122,6 +123,21 @@ test('while the log is halted its key stays', async () => {
     LogHaltedError,
   );
   assert.deepEqual([nextFiles(data), await logKeys(data)], [[], []]);
+});
+
+test('whoever has the key that was replaced can’t halt the log with it', async (t) => {
+  const data = copyOf(base);
+  const { log, logName } = await openOriginKeys(data);
+  const text = formatCheckpoint({ origin: logName, size: 1_000, root: new Uint8Array(32), extensions: [] });
+  const stolen = await signNote(text, [log]);
+  await rotateKeys(data, null, () => undefined);
+  await createEvidenceFolder(join(data, 'evidence')).keep('checkpoint.note', stolen);
+  const origin = await startWholeOrigin(t, { config: { data } });
+  const headers = { [CHECKPOINT_HEADER]: formatCheckpointHeader(stolen) };
+  await origin.ask('/-/federation/checkpoint', { headers });
+  origin.put('alpha');
+  assert.equal((await origin.ask('/alpha')).status, 200);
+  assert.equal(JSON.parse((await origin.ask('/-/healthz')).body.toString()).status, 'ok');
 });
 
 test('a note from before there was a cosigner is pointed out, and renewed by a rotation', async (t) => {
