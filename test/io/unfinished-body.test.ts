@@ -15,7 +15,7 @@ async function ended(badEnd: 'fill' | 'cut', pieces: number[], fails: boolean) {
   const parts: Uint8Array[] = [];
   let thrown: unknown = null;
   try {
-    for await (const part of endingAs(badEnd, source(pieces, fails), BYTES, (error) => told.push(error)))
+    for await (const part of endingAs(badEnd, source(pieces, fails), BYTES, (...all) => told.push(all)))
       parts.push(part);
   } catch (error) {
     thrown = error;
@@ -36,9 +36,9 @@ test('a body that comes to its end is passed on as it is', async () => {
 });
 
 test('a body whose source fails is filled to its length, or cut', async () => {
-  const facts = { right: 50_001, told: [failure] };
+  const facts = { right: 50_001, told: [[failure, 50_001]] };
   assert.deepEqual(await ended('fill', [50_000, 1], true), { ...facts, length: BYTES, thrown: null });
   assert.deepEqual(await ended('cut', [50_000, 1], true), { ...facts, length: 50_001, thrown: failure });
-  assert.deepEqual(await ended('fill', [], true), { length: BYTES, right: 0, told: [failure], thrown: null });
+  assert.deepEqual(await ended('fill', [], true), { length: BYTES, right: 0, told: [[failure, 0]], thrown: null });
   assert.equal((await ended('fill', [BYTES], true)).length, BYTES);
 });
