@@ -10,7 +10,7 @@ import { growTree } from '../src/io/stored-tree.ts';
 import { openOriginStores } from '../src/io/stores.ts';
 import { madeEntry } from './log-entries.ts';
 
-const STEP_ENTRIES = 10_000;
+const STEP_ENTRIES = 50_000;
 
 /**
  * Appends entries until there are so many. Tables are as the fold would leave them, one version in each head; the heads
@@ -36,8 +36,10 @@ async function grow(metadata: MetadataStore, size: number): Promise<void> {
     const grown = appendLeaves(tree, entries.map(leafHash));
     await metadata.append(entries, { from: headOf(tree), to: headOf(grown.tree), tiles: grown.tiles });
     tree = grown.tree;
-    const changes = await Promise.all(made.map(rowsOf));
-    await metadata.fold(changes.flat(), from, tree.size);
+    const changes = (await Promise.all(made.map(rowsOf))).flat();
+    // Each page of the table is then touched once.
+    const inOrder = changes.sort((a, b) => (`${a.table} ${a.key}` < `${b.table} ${b.key}` ? -1 : 1));
+    await metadata.fold(inOrder, from, tree.size);
   }
 }
 

@@ -26,7 +26,8 @@ import type { HeldCheckpoint, HeldLog } from './held-log.ts';
 import type { LogSource } from './log-source.ts';
 
 const STEP_TIMEOUT_MS = 60_000;
-const STEP_BUNDLES = 16;
+/** Two steps are in memory, the one taken in and the next one. */
+const STEP_BUNDLES = 8;
 /** Requests to one source at the same time. */
 const PARALLEL = 8;
 /** A tile of level 1 is enough for 256 bundles. */
