@@ -80,6 +80,20 @@ export function openCosignatures(note: Uint8Array | string, vkeys: readonly stri
   return [...newest.values()];
 }
 
+/**
+ * Who cosigned, by name, and when, in seconds since 1970, as the lines of a checkpoint say. None of them is verified here:
+ * for a note that was put together from what was.
+ * @throws MalformedError if it is no checkpoint
+ */
+export function cosignersNamed(note: string): { readonly name: string; readonly time: number }[] {
+  const { text, signatures } = splitNote(note);
+  const { origin } = parseCheckpoint(text);
+  return signatures.flatMap(({ name, bytes }) => {
+    const time = name === origin ? null : timeIn(bytes);
+    return time === null ? [] : [{ name, time }];
+  });
+}
+
 function checkedTime(text: string, { bytes }: Signature, key: Vkey): number {
   const time = timeIn(bytes);
   const signature = bytes.subarray(TIME_BYTES);

@@ -13,7 +13,7 @@ import { distTagsAnswer, manifestAnswer, packumentAnswer, staleHeaders } from '.
 import type { Forms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
-import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http-server.ts';
+import type { Answer, Handler, Incoming } from '../io/http-server.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import type { DoorStores } from '../io/stores.ts';
 import type { FollowedPackages } from './follow-packages.ts';
@@ -33,6 +33,7 @@ export type MirrorDoorDeps = {
   readonly origin: string;
   readonly client: HttpClient;
   readonly forward: (incoming: Incoming) => Promise<Answer>;
+  readonly home: (incoming: Incoming, door: Door) => Promise<Answer>;
   /** Answers federation paths, health and metrics. */
   readonly mirror: Handler;
 };
@@ -53,11 +54,7 @@ export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
       case 'tarball':
         return tarball(deps, incoming, asked.name, asked.file);
       case 'root':
-        return jsonAnswer(
-          200,
-          { registry: `${door.url}/`, software: 'open-registry' },
-          { 'cache-control': CACHE.noStore },
-        );
+        return deps.home(incoming, door);
       case 'federation':
       case 'ping':
       case 'healthz':

@@ -7,10 +7,12 @@ import type { Handler } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { createMirrorDoor } from './door.ts';
+import { createDoorHome } from './door-home.ts';
 import { followPackages } from './follow-packages.ts';
 import { createForward } from './forward.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { Packages } from './open-packages.ts';
+import type { OriginTrust } from './origin-keys.ts';
 import type { BlobServer } from './serve-blob.ts';
 import type { MirrorConfig } from './service.ts';
 import type { Tombstones } from './tombstones.ts';
@@ -23,6 +25,7 @@ export function openMirrorDoor(parts: {
   client: HttpClient;
   packages: Packages;
   follower: LogFollower;
+  trust: OriginTrust;
   metrics: Metrics;
   tarballs: BlobStore;
   tombstones: Tombstones;
@@ -54,6 +57,7 @@ export function openMirrorDoor(parts: {
     origin,
     client,
     forward: createForward({ origin, client, bodyBytesMax: FORWARD_BODY_BYTES_MAX }),
+    home: createDoorHome({ origin, client, follower, trust: parts.trust }),
     mirror: parts.routes,
   });
 }

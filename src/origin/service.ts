@@ -171,7 +171,10 @@ function createHandler({ config, deps, parts, cosigning, hosts, doors }: Answeri
     federation: (incoming, path, query, door) =>
       path[0] === 'route' ? routePage(incoming, path.slice(1), door, tarballs) : federation(incoming, path, query),
     changes: createChanges({ packages, docs: createChangeDocs({ index, forms }), bell: changed }),
-    home: createHome({ hosts, packages, version }),
+    home: createHome({
+      ...{ hosts, packages, cosignatures: cosigning.cosignatures, version, guard: registry.guard },
+      ...{ vkey: parts.keys.log.vkey, cosigner: parts.keys.cosigner.name },
+    }),
     healthz: async () => healthAnswer(registry, hosts, stores.failure()),
     metrics: () => metricsAnswer(metrics),
   });

@@ -1,15 +1,23 @@
 /** The page that a person sees who opens a registry's URL in a browser: data in, HTML out. */
 import { type ClientSetup, clientSetups } from '../core/client-setup.ts';
+import { type HomeLog, logSection } from './home-log.ts';
 import { HOME_STYLE } from './home-style.ts';
 import { escapeHtml, type Html, html, join } from './html.ts';
 
 export type HomeFacts = {
   /** The door's URL, with a slash at its end. */
   readonly registry: string;
-  readonly mirrors: readonly { readonly url: string; readonly present: boolean; readonly healthy: boolean }[];
-  /** Of this software. */
-  readonly version: string;
+  /** Whether clients may be sent to mirrors for tarballs. */
+  readonly redirects: boolean;
+  /** Null where they are none of this server's business. */
+  readonly mirrors: readonly { readonly url: string; readonly state: MirrorState }[] | null;
+  readonly log: HomeLog;
+  /** Of this software; null leaves it out. */
+  readonly version: string | null;
 };
+
+/** Whether a mirror is sent clients, and if it is not, why. */
+export type MirrorState = 'serving' | 'behind' | 'unwell' | 'away';
 
 /**
  * A page without any other resource, script or cookie; it follows the browser's choice of light or dark.
@@ -28,11 +36,16 @@ export function renderHomePage(facts: HomeFacts): string {
 </head>
 <body>
 <main>
-${[intro(facts.registry), clients(facts.registry), mirrors(facts.mirrors), links(facts.version)].map(String).join('\n')}
+${sections(facts).map(String).join('\n')}
 </main>
 </body>
 </html>
 `;
+}
+
+/** Whether an `Accept` header asks for a page: browsers name HTML first, registries' clients never name it. */
+export function wantsPage(accept: string | undefined): boolean {
+  return accept?.includes('text/html') ?? false;
 }
 
 /** Nothing but the page's own style may load, should anything ever slip into it. */
@@ -44,11 +57,21 @@ export const HOME_HEADERS: Readonly<Record<string, string>> = {
   'x-content-type-options': 'nosniff',
 };
 
-function intro(registry: string): Html {
+function sections({ registry, redirects, mirrors: list, log, version }: HomeFacts): Html[] {
+  const onMirrors = list === null ? [] : [mirrors(list)];
+  return [intro(registry, redirects), clients(registry), logSection(log, registry), ...onMirrors, links(version)];
+}
+
+const TARBALLS = {
+  sent: `Package metadata comes from this server; tarballs may come from a mirror near you, and are only ever sent from there
+to clients that check every byte.`,
+  kept: 'Package metadata and tarballs come from this server, which has checked every byte.',
+};
+
+function intro(registry: string, redirects: boolean): Html {
   return html`<header>
 <h1>An npm registry that many serve together</h1>
-<p class="lead">Point your package manager here and go on as before. Package metadata comes from this server; tarballs may
-come from a mirror near you, and are only ever sent from there to clients that check every byte.</p>
+<p class="lead">Point your package manager here and go on as before. ${redirects ? TARBALLS.sent : TARBALLS.kept}</p>
 <p class="address"><span class="label" id="address">Registry</span> <code aria-labelledby="address">${registry}</code></p>
 </header>`;
 }
@@ -75,10 +98,10 @@ ${file === null ? html`` : html`<p>In <code>${file}</code>:</p>`}
 `;
 }
 
-function mirrors(list: HomeFacts['mirrors']): Html {
+function mirrors(list: NonNullable<HomeFacts['mirrors']>): Html {
   const rows = list.map(
-    ({ url, present, healthy }) =>
-      html`<tr><td><code>${url}</code></td><td>${stateOf(present, healthy)}</td></tr>
+    ({ url, state }) =>
+      html`<tr><td><code>${url}</code></td><td><span class="state ${state}">${STATES[state]}</span></td></tr>
 `,
   );
   const table = html`<table>
@@ -93,19 +116,19 @@ ${list.length === 0 ? html`<p>There is none; this server sends everything itself
 }
 
 /** Told in words; the colour only helps. */
-function stateOf(present: boolean, healthy: boolean): Html {
-  if (!present) return html`<span class="state away">away</span>`;
-  return healthy
-    ? html`<span class="state well">serving</span>`
-    : html`<span class="state unwell">resting after errors</span>`;
-}
+const STATES: Readonly<Record<MirrorState, string>> = {
+  serving: 'serving',
+  behind: 'catching up with the log',
+  unwell: 'resting after errors',
+  away: 'away',
+};
 
-function links(version: string): Html {
+function links(version: string | null): Html {
   return html`<footer>
 <nav aria-label="For machines">
 <a href="/-/healthz">health</a> <a href="/-/metrics">metrics</a> <a href="/-/federation/hosts">signed list of mirrors</a>
 <a href="/-/federation/keys">keys</a>
 </nav>
-<p>Open-Registry Federation ${version}</p>
+<p>Open-Registry Federation${version === null ? '' : ` ${version}`}</p>
 </footer>`;
 }

@@ -20,8 +20,8 @@ p { max-width: 66ch; }
 .label { display: block; font-size: 0.85rem; color: var(--soft); }
 .address code { font-size: 1.25rem; color: var(--accent); background: none; padding: 0; overflow-wrap: anywhere; user-select: all; }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.88rem; }
-p code, td code { overflow-wrap: anywhere; }
-pre { margin: 0; padding: 0.6rem 0.75rem; background: var(--ground); border: 1px solid var(--line); border-radius: 6px; overflow-x: auto; user-select: all; }
+p code, td code, dd code { overflow-wrap: anywhere; }
+pre { margin: 0; padding: 0.6rem 0.75rem; background: var(--ground); border: 1px solid var(--line); border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
 .clients { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); gap: 1rem; }
 article { min-width: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
 article p { margin: 0 0 0.5rem; }
@@ -30,8 +30,14 @@ table { border-collapse: collapse; width: 100%; }
 th, td { text-align: left; padding: 0.5rem 1rem 0.5rem 0; border-bottom: 1px solid var(--line); }
 th { font-size: 0.85rem; font-weight: 600; color: var(--soft); }
 .state::before { content: ""; display: inline-block; width: 0.6em; height: 0.6em; border-radius: 50%; margin-right: 0.5em; background: var(--soft); }
-.well::before { background: var(--well); }
+.serving::before { background: var(--well); }
 .unwell::before { background: var(--accent); }
+dl { margin: 1rem 0; }
+dl div { display: grid; grid-template-columns: minmax(7rem, auto) 1fr; gap: 0 1rem; padding: 0.4rem 0; border-bottom: 1px solid var(--line); }
+dt { font-size: 0.85rem; font-weight: 600; color: var(--soft); line-height: 1.9; }
+dd { margin: 0; min-width: 0; }
+.alarm { border-left: 4px solid var(--accent); padding: 0.5rem 1rem; background: var(--card); overflow-wrap: anywhere; }
+.alarm strong { color: var(--accent); }
 footer { margin-top: 4rem; padding-top: 1rem; border-top: 1px solid var(--line); color: var(--soft); font-size: 0.9rem; }
 nav { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; }
 a { color: inherit; text-underline-offset: 0.2em; }

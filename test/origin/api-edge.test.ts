@@ -56,6 +56,14 @@ describe('questions about the server', () => {
     assert.match(page.headers['content-type'] ?? '', /^text\/html/);
     assert.ok(page.body.includes(`${origin.door}/`));
     assert.equal(page.headers.vary, 'Accept');
+    const checkpoint = (await origin.ask('/-/federation/checkpoint')).body.toString();
+    const [, size, root] = checkpoint.split('\n');
+    assert.ok(page.body.includes(`<dt>Entries</dt><dd>${size}</dd>`));
+    assert.ok(page.body.includes(`<dt>Root hash</dt><dd><code>${root}</code></dd>`));
+    assert.match(
+      page.body.toString(),
+      /<dt>Confirmed<\/dt><dd><time [^>]+>[-: 0-9]+ UTC<\/time>, cosigned by this server</,
+    );
   });
 });
 
