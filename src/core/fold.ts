@@ -10,14 +10,13 @@ import { MalformedError } from './errors.ts';
 import { parseHead, parsePage, parseVersionEntry, type VersionEntry } from './head.ts';
 import { formatPinned, parsePinned } from './integrity.ts';
 import { PAGE_ENTRIES } from './limits.ts';
+import { PendingRows, type RowReader } from './pending-rows.ts';
 import type { Steps } from './steps.ts';
 import {
   type Change,
   change,
   type HostRow,
   pinKey,
-  type TableName,
-  type Tables,
   type VersionRow,
   versionKey,
   versionOfKey,
@@ -25,65 +24,34 @@ import {
 } from './tables.ts';
 
 /** What the fold may look at. */
-export type FoldReader = {
+export type FoldReader = RowReader & {
   /** A blob that an entry names; rejects where it is missing, since a fold without it would be wrong. */
   blob(sha256: string): Promise<Uint8Array>;
-  get<T extends TableName>(table: T, key: string): Promise<Tables[T] | null>;
-  scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]>;
   /** Lets others have their turn: asked now and then while an entry of a large package is folded. */
   pause?(): Promise<void>;
 };
-
-/** A reader that also sees changes not written yet, so that entries of one batch may build on each other. */
-class Overlay implements FoldReader {
-  readonly changes = new Map<string, Change>();
-  readonly #base: FoldReader;
-
-  constructor(base: FoldReader) {
-    this.#base = base;
-  }
-
-  blob(sha256: string): Promise<Uint8Array> {
-    return this.#base.blob(sha256);
-  }
-
-  async get<T extends TableName>(table: T, key: string): Promise<Tables[T] | null> {
-    const pending = this.changes.get(`${table}\n${key}`);
-    return pending ? (pending.row as Tables[T] | null) : this.#base.get(table, key);
-  }
-
-  async scan<T extends TableName>(table: T, prefix: string): Promise<{ key: string; row: Tables[T] }[]> {
-    const stored = await this.#base.scan(table, prefix);
-    if (this.changes.size === 0) return stored;
-    const rows = new Map(stored.map(({ key, row }) => [key, row]));
-    for (const pending of this.changes.values()) {
-      if (pending.table !== table || !pending.key.startsWith(prefix)) continue;
-      if (pending.row === null) rows.delete(pending.key);
-      else rows.set(pending.key, pending.row as Tables[T]);
-    }
-    return [...rows].map(([key, row]) => ({ key, row }));
-  }
-
-  async pause(): Promise<void> {
-    await this.#base.pause?.();
-  }
-
-  async add(changes: readonly Change[]): Promise<void> {
-    for (const [at, one] of changes.entries()) {
-      this.changes.set(`${one.table}\n${one.key}`, one);
-      if (at % PAGE_ENTRIES === 0) await this.pause();
-    }
-  }
-}
 
 /**
  * The changes that a run of journal entries makes, in the journal's order.
  * @throws MalformedError when an entry or a blob that it names is not what its format says.
  */
 export async function foldEntries(entries: readonly Uint8Array[], reader: FoldReader): Promise<Change[]> {
-  const overlay = new Overlay(reader);
-  for (const bytes of entries) await overlay.add(await foldEntry(parseEntry(bytes), overlay));
-  return [...overlay.changes.values()];
+  const pending = new PendingRows(reader);
+  const over: FoldReader = {
+    blob: (sha256) => reader.blob(sha256),
+    get: (table, key) => pending.get(table, key),
+    scan: (table, prefix) => pending.scan(table, prefix),
+    pause: async () => reader.pause?.(),
+  };
+  for (const bytes of entries) await addPausing(pending, await foldEntry(parseEntry(bytes), over), over);
+  return pending.all();
+}
+
+async function addPausing(pending: PendingRows, changes: readonly Change[], reader: FoldReader): Promise<void> {
+  for (const [at, one] of changes.entries()) {
+    pending.add(one);
+    if (at % PAGE_ENTRIES === 0) await reader.pause?.();
+  }
 }
 
 /** The changes of one entry over the state that `reader` shows. */
