@@ -52,35 +52,33 @@ async function assertGoesOn({ log, mirror, origin }: Siege): Promise<void> {
 }
 
 describe('another history', () => {
-  for (const shownBy of ['origin', 'peer 1'] as const) {
-    for (const [what, from, size] of [
-      ['of the same size', 300, SIZE],
-      ['that is longer', 300, SIZE + 500],
-      ['that is longer by one entry', SIZE - 1, SIZE + 1],
-      ['that is shorter', 300, SIZE - 100],
-      ['that differs in the first entry', 0, SIZE + 300],
-    ] as const) {
-      it(`${what}, shown by the ${shownBy}, is evidence, and nothing else`, async (t) => {
-        const siege = await besiege(t);
-        const { log, mirror } = siege;
-        const liar = shownBy === 'origin' ? siege.origin : siege.peer;
-        liar.log = evilFrom(log, from, size);
-        assert.deepEqual(
-          (await convicted(siege)).map(({ source }) => source),
-          [shownBy],
-        );
-        assert.equal((await mirror.health()).sources[shownBy], 'split-view');
-        await mirror.serves(log, SIZE);
-        liar.log.growTo(liar.log.size + 1);
-        await convicted(siege, 2);
-        const again = await siege.restart();
-        await again.serves(log, SIZE);
-        liar.log = log;
-        await assertGoesOn(siege);
-        assert.deepEqual((await again.health()).sources, { origin: 'current', 'peer 1': 'current' });
-        await siege.endSound();
-      });
-    }
+  for (const [what, from, size, shownBy] of [
+    ['of the same size', 300, SIZE, 'origin'],
+    ['that is longer', 300, SIZE + 500, 'peer 1'],
+    ['that is longer by one entry', SIZE - 1, SIZE + 1, 'origin'],
+    ['that is shorter', 300, SIZE - 100, 'peer 1'],
+    ['that differs in the first entry', 0, SIZE + 300, 'origin'],
+  ] as const) {
+    it(`${what}, shown by the ${shownBy}, is evidence, and nothing else`, async (t) => {
+      const siege = await besiege(t);
+      const { log, mirror } = siege;
+      const liar = shownBy === 'origin' ? siege.origin : siege.peer;
+      liar.log = evilFrom(log, from, size);
+      assert.deepEqual(
+        (await convicted(siege)).map(({ source }) => source),
+        [shownBy],
+      );
+      assert.equal((await mirror.health()).sources[shownBy], 'split-view');
+      await mirror.serves(log, SIZE);
+      liar.log.growTo(liar.log.size + 1);
+      await convicted(siege, 2);
+      const again = await siege.restart();
+      await again.serves(log, SIZE);
+      liar.log = log;
+      await assertGoesOn(siege);
+      assert.deepEqual((await again.health()).sources, { origin: 'current', 'peer 1': 'current' });
+      await siege.endSound();
+    });
   }
 
   it('told by a visitor is evidence, however many signatures stand beneath it', async (t) => {
@@ -194,7 +192,6 @@ describe('what no honest origin signs', () => {
       await convicted(siege);
       await assertGoesOn(siege);
       assert.equal((await mirror.health()).stopped, null);
-      await siege.endSound();
     });
   }
 
