@@ -79,7 +79,9 @@ export function openKeysNote(note: Uint8Array | string, trusted: string | null):
   const { signedBy } = openNote(note, [keys.root, keys.log]);
   if (signedBy.length < 2) throw new SignatureError('the keys note must be signed by its root key and its log key');
   if (trusted !== null && trusted !== keys.log && trusted !== keys.root) {
-    throw new SignatureError(`the keys are those of another origin: expected ${trusted}, got ${keys.log}`);
+    throw new SignatureError(
+      `the keys are those of another origin, or its log key was replaced: expected ${trusted}, got ${keys.log}`,
+    );
   }
   return keys;
 }

@@ -1,5 +1,5 @@
 /** What the home page shows of the log: how large it is, what stands for all of it, and who says so. */
-import { type Html, html } from './html.ts';
+import { codeBlock, type Html, html } from './html.ts';
 
 export type HomeLog = {
   /** The newest checkpoint; null while there is none to show. */
@@ -23,7 +23,7 @@ ${log.halted === null ? html`` : alarm(log.halted)}${log.checkpoint === null ? h
 <a href="https://c2sp.org/tlog-tiles">tiled logs</a> can read it, from the
 <a href="/-/federation/checkpoint">newest checkpoint</a> on; <code>docs/protocol.md</code> of this software has the formats of
 entries. To check everything from your own machine:</p>
-<pre tabindex="0">open-registry verify ${registry}${log.vkey === null ? '' : ` --key ${log.vkey}`}</pre>
+${codeBlock([`open-registry verify ${registry}${log.vkey === null ? '' : ` --key ${log.vkey}`}`])}
 </section>`;
 }
 

@@ -2,7 +2,7 @@
 import { type ClientSetup, clientSetups } from '../core/client-setup.ts';
 import { type HomeLog, logSection } from './home-log.ts';
 import { HOME_STYLE } from './home-style.ts';
-import { escapeHtml, type Html, html, join } from './html.ts';
+import { codeBlock, escapeHtml, type Html, html, join } from './html.ts';
 
 export type HomeFacts = {
   /** The door's URL, with a slash at its end. */
@@ -88,11 +88,11 @@ ${join(clientSetups(registry).map(clientCard))}
 }
 
 function clientCard({ client, file, use, stop }: ClientSetup): Html {
-  const stopping = file === null ? html`<pre tabindex="0">${stop.join('\n')}</pre>` : html`<p>${stop.join(' ')}</p>`;
+  const stopping = file === null ? codeBlock(stop) : html`<p>${stop.join(' ')}</p>`;
   return html`<article>
 <h3>${client}</h3>
 ${file === null ? html`` : html`<p>In <code>${file}</code>:</p>`}
-<pre tabindex="0">${use.join('\n')}</pre>
+${codeBlock(use)}
 <details><summary>Stop using it</summary>${stopping}</details>
 </article>
 `;

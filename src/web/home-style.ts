@@ -22,6 +22,7 @@ p { max-width: 66ch; }
 code, pre { font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; font-size: 0.88rem; }
 p code, td code, dd code { overflow-wrap: anywhere; }
 pre { margin: 0; padding: 0.6rem 0.75rem; background: var(--ground); border: 1px solid var(--line); border-radius: 6px; white-space: pre-wrap; overflow-wrap: anywhere; user-select: all; }
+.line { display: block; padding-left: 1.5em; text-indent: -1.5em; }
 .clients { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 27rem), 1fr)); gap: 1rem; }
 article { min-width: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem; }
 article p { margin: 0 0 0.5rem; }

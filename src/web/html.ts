@@ -24,6 +24,11 @@ export function html(parts: TemplateStringsArray, ...values: readonly (string | 
   return new Html(parts.map((part, at) => part + (filled[at] ?? '')).join(''));
 }
 
+/** Lines to copy into a terminal or a file. Each is an element, so that one which is broken still looks like one. */
+export function codeBlock(lines: readonly string[]): Html {
+  return html`<pre tabindex="0">${join(lines.map((line) => html`<span class="line">${line}\n</span>`))}</pre>`;
+}
+
 /** Pieces one after the other. */
 export function join(pieces: readonly Html[]): Html {
   return new Html(pieces.join(''));
