@@ -4,7 +4,7 @@ import type { HttpClientOptions } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import { type NpmConfig, readNpmConfig } from '../io/npm-config.ts';
 import { replacedRegistry } from '../io/npm-defaults.ts';
-import type { OriginDeps } from '../origin/service.ts';
+import type { OriginDeps } from '../origin/options.ts';
 import { VERSION } from './version.ts';
 
 export const SOFTWARE = `open-registry/${VERSION}`;

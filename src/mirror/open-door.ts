@@ -12,9 +12,9 @@ import { followPackages } from './follow-packages.ts';
 import { createForward } from './forward.ts';
 import type { LogFollower } from './log-follower.ts';
 import type { Packages } from './open-packages.ts';
+import type { MirrorConfig } from './options.ts';
 import type { OriginTrust } from './origin-keys.ts';
 import type { BlobServer } from './serve-blob.ts';
-import type { MirrorConfig } from './service.ts';
 import type { Tombstones } from './tombstones.ts';
 
 const FRESHNESS_MS = 300_000;

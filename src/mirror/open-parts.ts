@@ -2,11 +2,12 @@
 import { readPolicyFile } from '../io/policy-file.ts';
 import { type MirrorCosigning, openMirrorCosigning } from './cosigning.ts';
 import type { LogFollower } from './log-follower.ts';
+import type { Basics } from './open-basics.ts';
 import { type Blobs, openBlobs } from './open-blobs.ts';
 import { LOG_TIMES, openLogFollower } from './open-log.ts';
 import { openPackages, type Packages } from './open-packages.ts';
 import { openWithdrawals } from './open-withdrawals.ts';
-import type { Basics, Cleanups, MirrorConfig, MirrorDeps } from './service.ts';
+import type { Cleanups, MirrorConfig, MirrorDeps } from './options.ts';
 import { openTombstones, type Tombstones } from './tombstones.ts';
 import type { Withdrawals } from './withdrawals.ts';
 

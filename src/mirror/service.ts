@@ -1,78 +1,19 @@
 /** A federated server: pulls the blobs that clients are sent here for, checks them, keeps them, gives them out. */
 
-import type { MirrorSettings } from '../core/role-config.ts';
 import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
-import { type BlobTally, createBlobTally } from '../io/blob-tally.ts';
-import { openDataDir } from '../io/data-dir.ts';
-import { createHttpClient, type HttpClient, type HttpClientOptions } from '../io/http-client.ts';
 import { createHttpServer, type Handler } from '../io/http-server.ts';
-import { type HostKeys, openHostKeys } from '../io/key-file.ts';
-import type { Logger } from '../io/logger.ts';
-import { createMetrics, type Metrics } from '../io/metrics.ts';
-import type { ScrubRate } from '../io/scrubber.ts';
-import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
-import type { CosignerTimes } from './cosigner.ts';
-import { createGossip, type Gossip } from './gossip.ts';
-import { type HeldList, openHeldList } from './held-list.ts';
-import type { HeldLogStep } from './held-log.ts';
 import { listenToFeed } from './listen.ts';
 import type { LogFollower } from './log-follower.ts';
-import { createMembership, type Membership, type MembershipState, RETRY_TIMES, type RetryTimes } from './membership.ts';
+import { createMembership, type Membership, type MembershipState, RETRY_TIMES } from './membership.ts';
+import { type Basics, openBasics } from './open-basics.ts';
 import { openMirrorDoor } from './open-door.ts';
-import type { LogTimes } from './open-log.ts';
 import { openParts, type Parts } from './open-parts.ts';
-import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
-import type { FetchTimes } from './pull-blob.ts';
+import type { Cleanups, MirrorConfig, MirrorDeps } from './options.ts';
 import { REPLICATION_PAUSES_MS, startReplication } from './replicate.ts';
 import { createMirrorRoutes } from './routes.ts';
-import type { TombstoneStep } from './tombstones.ts';
-import type { Pauses } from './withdrawals.ts';
-
-export type MirrorConfig = MirrorSettings & {
-  /** Default false: the host appears in the log and in the list of hosts. */
-  readonly private?: boolean;
-  /** Who runs it, for the origin's admin to read. */
-  readonly operator?: string | null;
-  /** CIDRs of proxies whose `X-Forwarded-For` is believed. */
-  readonly trustProxy?: readonly string[];
-  /**
-   * Base URL of an organisation's own registry, kept by this mirror; null for a host of the public pool. A mirror with a
-   * door serves its own people only: it does not apply as a host.
-   */
-  readonly door?: string | null;
-  /** For how long what the origin said of a package is served without asking again; only with a door. */
-  readonly freshnessMs?: number;
-  /** Bytes of disk for blobs; null or left out: no bound. */
-  readonly diskBudgetBytes?: number | null;
-  /** Path of a C2SP tlog-policy that checkpoints must satisfy; null or left out: the log's signature is enough. */
-  readonly policy?: string | null;
-  /** Patterns of names whose packages are fetched ahead, with their tarballs; `*` for all. None by default. */
-  readonly replicate?: readonly string[];
-};
-
-export type MirrorDeps = {
-  readonly logger: Logger;
-  /** Name and version of this software, such as `open-registry/0.1.0`. */
-  readonly software: string;
-  /** Proxies and certificates. An operator names its own origin and peers, so private addresses are allowed. */
-  readonly http?: Partial<HttpClientOptions>;
-  /** Unix ms. */
-  readonly now?: () => number;
-  readonly fetchTimes?: FetchTimes;
-  readonly retryTimes?: RetryTimes;
-  readonly logTimes?: Partial<LogTimes>;
-  readonly scrubRate?: ScrubRate;
-  readonly cosigningTimes?: Partial<CosignerTimes> & { readonly beatPaceMs?: number };
-  /** Between attempts to fetch a package ahead. */
-  readonly replicationPausesMs?: readonly number[];
-  /** Before a withdrawal that could not be carried out is tried again. */
-  readonly withdrawalPauses?: Pauses;
-  /** Told of each step, for tests that stop the process between two of them. */
-  readonly step?: (name: HeldLogStep | TombstoneStep) => void;
-};
 
 export type RunningMirror = {
   /** Base URL by which it is known. */
@@ -88,9 +29,6 @@ export type RunningMirror = {
   close(): Promise<void>;
 };
 
-/** What has to be closed, the last one first. */
-export type Cleanups = (() => Promise<void>)[];
-
 /**
  * Starts a mirror: resolves when it listens and has asked its origin for its keys once. An origin that is away is no
  * error: what is held is served, and the origin is tried again.
@@ -103,59 +41,12 @@ export async function startMirror(config: MirrorConfig, deps: MirrorDeps): Promi
     for (let cleanup = cleanups.pop(); cleanup; cleanup = cleanups.pop()) await cleanup();
   };
   try {
-    const opened = await open(config, deps, cleanups);
+    const opened = await openBasics(config, deps, cleanups);
     return { ...(await serve(config, deps, opened, cleanups)), close };
   } catch (error) {
     await close();
     throw error;
   }
-}
-
-/** What everything else is opened over. */
-export type Basics = {
-  readonly dir: string;
-  readonly stores: MirrorStores;
-  readonly keys: HostKeys;
-  /** Tells the origin and the peers of our checkpoint. */
-  readonly client: HttpClient;
-  readonly gossip: Gossip;
-  readonly trust: OriginTrust;
-  readonly list: HeldList;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  readonly tally: BlobTally;
-  /** Unix ms. */
-  readonly now: () => number;
-  readonly origin: string;
-  readonly peers: readonly string[];
-  /** Base URLs that content is asked of, in order: peers before the origin. */
-  readonly sources: readonly string[];
-  /** Aborts when the mirror stops. */
-  readonly stopping: AbortController;
-};
-
-async function open(config: MirrorConfig, deps: MirrorDeps, cleanups: Cleanups): Promise<Basics> {
-  const { dir, close: closeDir } = await openDataDir(config.data, 'mirror');
-  cleanups.push(closeDir);
-  const { logger, now = Date.now } = deps;
-  const metrics = createMetrics('mirror');
-  const tally = createBlobTally(metrics);
-  const onBroken = (err: Error) => logger.fatal({ err }, 'a database is broken; restart this server');
-  const cache = { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken, now };
-  const stores = await openMirrorStores(dir, keepsPackages(config), cache);
-  cleanups.push(() => stores.close());
-  const { origin, originKey, peers } = config;
-  const gossip = createGossip([origin, ...peers]);
-  const client = gossip.client(createHttpClient({ userAgent: deps.software, allowPrivate: true, ...deps.http }));
-  cleanups.push(() => client.close());
-  const keys = await openHostKeys(dir);
-  const isRetired = async (vkey: string) =>
-    (await stores.index.scan('log-key', '')).some(({ row }) => row.previous === vkey);
-  const trust = await openOriginTrust({ dir, origin, originKey, client, isRetired });
-  const list = await openHeldList({ dir, origin, client, keys: trust.current() });
-  tally.count(stores.blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
-  const opened = { dir, stores, keys, client, gossip, trust, list, logger, metrics, tally, now };
-  return { ...opened, origin, peers, sources: [...peers, origin], stopping: new AbortController() };
 }
 
 /** Listens first: the origin asks for a proof of the URL before it admits the host. */
@@ -271,10 +162,6 @@ async function begin(
     pausesMs: deps.replicationPausesMs ?? REPLICATION_PAUSES_MS,
   });
   cleanups.push(replication.close);
-}
-
-function keepsPackages({ door, replicate = [] }: MirrorConfig): boolean {
-  return Boolean(door) || replicate.length > 0;
 }
 
 /** Never `localhost`: a mirror's host name must differ from that of every door, and that is the usual door here. */

@@ -3,7 +3,7 @@ import { createHttpClient } from '../io/http-client.ts';
 import type { Cosigning } from './cosigning.ts';
 import { createHosts, type Hosts, type HostsDeps } from './hosts.ts';
 import { type Parts, userAgent } from './open-parts.ts';
-import type { Cleanups, OriginConfig, OriginDeps } from './service.ts';
+import type { Cleanups, OriginConfig, OriginDeps } from './options.ts';
 import { createWithdrawalJudge } from './withdrawal-judge.ts';
 import { openWithdrawnTarballs } from './withdrawn-tarballs.ts';
 

@@ -3,24 +3,21 @@
  * that serve tarballs for it, and answers clients at its doors.
  */
 import { setTimeout } from 'node:timers/promises';
-import { type RepeatLimits, RepeatWindow } from '../core/repeats.ts';
-import type { OriginSettings } from '../core/role-config.ts';
-import type { SelectHost } from '../core/selection.ts';
+import { RepeatWindow } from '../core/repeats.ts';
 import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
-import { createHttpClient, type HttpClientOptions } from '../io/http-client.ts';
+import { createHttpClient } from '../io/http-client.ts';
 import { createHttpServer, type Handler } from '../io/http-server.ts';
 import type { Logger } from '../io/logger.ts';
 import { metricsAnswer } from '../io/metrics.ts';
 import { readPolicyFile } from '../io/policy-file.ts';
-import type { ScrubRate } from '../io/scrubber.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { verifyStores } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { createChangeDocs } from './change-docs.ts';
 import { createChangedPackages } from './changed-packages.ts';
 import { createChanges } from './changes.ts';
-import { type Cosigning, type CosigningTimes, openCosigning } from './cosigning.ts';
+import { type Cosigning, openCosigning } from './cosigning.ts';
 import { createFederationRoutes, type FederationRoutes } from './federation-routes.ts';
 import { createGossip } from './gossip.ts';
 import { healthAnswer } from './health.ts';
@@ -29,53 +26,11 @@ import type { Hosts, HostsDeps } from './hosts.ts';
 import { createNpmHandler } from './npm-routes.ts';
 import { openHosts } from './open-hosts.ts';
 import { openParts, type Parts, userAgent } from './open-parts.ts';
+import type { Cleanups, OriginConfig, OriginDeps } from './options.ts';
 import { createPassthrough } from './passthrough.ts';
-import type { RegistryTimes, Step } from './registry.ts';
 import { routePage } from './route-page.ts';
 import { withoutSlash } from './settle-upstream.ts';
 import { createTarballAnswers } from './tarball-answer.ts';
-
-export type OriginConfig = OriginSettings & {
-  readonly freshnessMs: number;
-  /** Bytes of disk for tarballs of the upstream; null or left out: no bound. */
-  readonly diskBudgetBytes?: number | null;
-  /** Path of a C2SP tlog-policy, whose witnesses with a URL are asked to cosign; null or left out: nobody is. */
-  readonly policy?: string | null;
-};
-
-export type OriginDeps = {
-  readonly logger: Logger;
-  /** Version of this software. */
-  readonly version: string;
-  /** Chooses among the hosts that are fit to serve a client. */
-  readonly select: SelectHost;
-  /** What a first start without an upstream follows: the registry of the user's npm configuration. */
-  readonly defaultUpstream: string;
-  /** Hosts of the same operator on the same machine, approved as soon as they apply. */
-  readonly isOwnHost?: (hostId: string) => boolean;
-  /** URL of the public registry, whose host npm swaps by itself: the only upstream that canonical doors are for. */
-  readonly canonicalRegistry?: string | null;
-  /** Proxies and certificates for reaching the upstream. */
-  readonly http?: Partial<HttpClientOptions>;
-  /** Unix ms that never go back. The default starts from the machine's clock and is not moved by its corrections. */
-  readonly now?: () => number;
-  readonly times?: Partial<OriginTimes>;
-  readonly cosigningTimes?: CosigningTimes;
-  readonly repeatLimits?: Partial<RepeatLimits>;
-  readonly scrubRate?: ScrubRate;
-  /** Told of each step at which a crash would leave something half done. */
-  readonly step?: (step: Step) => void;
-};
-
-/** How long things may take, in ms; what is left out has its usual value. */
-export type OriginTimes = RegistryTimes & {
-  /** Between two looks at a host. */
-  readonly probeIntervalMs: number;
-  /** For an answer to a question that is passed through to the upstream. */
-  readonly passTimeoutMs: number;
-  /** For the upstream's next piece of a tarball. */
-  readonly tarballIdleMs: number;
-};
 
 export type RunningOrigin = {
   /** Where it listens; with the bound port. */
@@ -92,9 +47,6 @@ export type RunningOrigin = {
   /** Lets answers finish for some seconds, gives up what is being fetched, then frees the data directory. */
   close(): Promise<void>;
 };
-
-/** What has to be closed, the last one first. */
-export type Cleanups = (() => Promise<unknown>)[];
 
 /**
  * Starts an origin; resolves when it answers.

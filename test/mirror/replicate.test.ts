@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { sha512Hex } from '../../src/core/hash.ts';
 import { HEAD_HEADER } from '../../src/door/answers.ts';
-import type { MirrorConfig } from '../../src/mirror/service.ts';
+import type { MirrorConfig } from '../../src/mirror/options.ts';
 import { ask } from '../support/ask.ts';
 import { startTestMirror, type TestMirror } from '../support/test-mirror.ts';
 import { until } from '../support/until.ts';

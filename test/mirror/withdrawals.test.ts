@@ -10,7 +10,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { runVerify } from '../../src/cli/verify.ts';
 import { openFileBlobStore } from '../../src/io/file-blob-store.ts';
-import type { MirrorConfig, MirrorDeps } from '../../src/mirror/service.ts';
+import type { MirrorConfig, MirrorDeps } from '../../src/mirror/options.ts';
 import { ask, follow } from '../support/ask.ts';
 import { madePackage, sriOf } from '../support/made-package.ts';
 import { startMeddler } from '../support/meddler.ts';

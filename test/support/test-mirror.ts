@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { TestContext } from 'node:test';
-import { type MirrorConfig, type MirrorDeps, type RunningMirror, startMirror } from '../../src/mirror/service.ts';
+import type { MirrorConfig, MirrorDeps } from '../../src/mirror/options.ts';
+import { type RunningMirror, startMirror } from '../../src/mirror/service.ts';
 import type { HostsOrigin } from './hosts-origin.ts';
 import { LogLines } from './log-lines.ts';
 import { tempFolder } from './temp-folder.ts';

@@ -1,13 +1,8 @@
 import type { TestContext } from 'node:test';
 import { rendezvous } from '../../src/core/selection.ts';
-import type { MirrorConfig, MirrorDeps } from '../../src/mirror/service.ts';
-import {
-  type OriginConfig,
-  type OriginDeps,
-  type OriginTimes,
-  type RunningOrigin,
-  startOrigin,
-} from '../../src/origin/service.ts';
+import type { MirrorConfig, MirrorDeps } from '../../src/mirror/options.ts';
+import type { OriginConfig, OriginDeps, OriginTimes } from '../../src/origin/options.ts';
+import { type RunningOrigin, startOrigin } from '../../src/origin/service.ts';
 import { ask, type Question, type Reply } from './ask.ts';
 import { LogLines } from './log-lines.ts';
 import { madePackage } from './made-package.ts';
