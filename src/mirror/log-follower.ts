@@ -15,13 +15,13 @@ import { standingOf } from '../core/sync-plan.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
-import { Ranked } from '../io/ranked.ts';
 import { Serial } from '../io/serial.ts';
 import type { Admission } from './admission.ts';
 import type { EvidenceKeeper, SplitView } from './evidence.ts';
 import type { HeldCheckpoint, HeldLog } from './held-log.ts';
 import type { LogSource } from './log-source.ts';
 import type { OriginTrust } from './origin-keys.ts';
+import { Passes } from './passes.ts';
 import { createSourceStates, type SourceState, type SourceStates } from './source-states.ts';
 import { checkAgainstHeld, syncTo } from './sync.ts';
 import type { UnprovenKeeper } from './unproven.ts';
@@ -60,14 +60,15 @@ export type LogFollower = {
   close(): Promise<void>;
 };
 
-/** How often to look without a reason, ms. */
+/** How often to look without a reason, and how long to wait for a peer while the origin waits, ms. */
 export type FollowTimes = {
   readonly originMs: number;
   readonly peersMs: number;
   /** While the origin can't be reached. */
   readonly peersAwayMs: number;
+  readonly patienceMs: number;
 };
-export const FOLLOW_TIMES: FollowTimes = { originMs: 30_000, peersMs: 60_000, peersAwayMs: 5_000 };
+export const FOLLOW_TIMES: FollowTimes = { originMs: 30_000, peersMs: 60_000, peersAwayMs: 5_000, patienceMs: 1_000 };
 
 export type LogFollowerDeps = {
   readonly log: HeldLog;
@@ -105,7 +106,7 @@ export function createLogFollower(deps: LogFollowerDeps): LogFollower {
 class Follower implements LogFollower {
   readonly #deps: LogFollowerDeps;
   /** Takes in one checkpoint at a time, the largest that is known first: it makes those before it old news. */
-  readonly #passes = new Ranked();
+  readonly #passes: Passes;
   readonly #catchUps = new Serial();
   readonly #running = new Set<Promise<void>>();
   readonly #listeners = new Set<(served: HeldCheckpoint) => void>();
@@ -121,7 +122,8 @@ class Follower implements LogFollower {
 
   constructor(deps: LogFollowerDeps) {
     this.#deps = deps;
-    const { sources, logger, metrics } = deps;
+    const { sources, logger, metrics, times } = deps;
+    this.#passes = new Passes(sources[0], times.patienceMs);
     const names = sources.map(({ name }) => name);
     this.#states = createSourceStates({ names, logger, metrics, size: () => this.size() });
   }
@@ -270,9 +272,9 @@ class Follower implements LogFollower {
       const held = this.size();
       const note = await source.checkpoint();
       this.#remember(note);
-      await this.#passes.run(Number.POSITIVE_INFINITY, async () => {
-        const seen = await this.#open(note, source);
-        await this.#advance(seen, source, source).catch(unlessOvertaken(held));
+      await this.#passes.run(Number.POSITIVE_INFINITY, { from: source, shownBy: source }, async (from) => {
+        const seen = await this.#open(note, from);
+        await this.#advance(seen, from, source).catch(unlessOvertaken(held));
         if (this.#isOrigin(source)) await this.#renew(seen);
       });
       return 'current';
@@ -289,7 +291,9 @@ class Follower implements LogFollower {
     if (!first) return;
     try {
       await this.#guarded(source?.name ?? VISITOR, () =>
-        this.#passes.run(seen.checkpoint.size, () => this.#heed(seen, first, source)),
+        this.#passes.run(seen.checkpoint.size, { from: first, shownBy: source }, (from) =>
+          this.#heed(seen, from, source),
+        ),
       );
     } catch (error) {
       if (error instanceof SplitViewError) return;

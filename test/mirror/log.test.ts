@@ -5,7 +5,16 @@ import { describe, it } from 'node:test';
 import { CHECKPOINT_HEADER, formatCheckpointHeader, parseCheckpointHeader } from '../../src/core/checkpoint-header.ts';
 import { bundlePath, newTiles, tilePath } from '../../src/core/tile.ts';
 import { reached } from '../support/reached.ts';
-import { type LogServer, learned, makeLogKeys, newSigner, SignedLog, serveLog, vkeyOf } from '../support/signed-log.ts';
+import {
+  LOG_NAME,
+  type LogServer,
+  learned,
+  makeLogKeys,
+  newSigner,
+  SignedLog,
+  serveLog,
+  vkeyOf,
+} from '../support/signed-log.ts';
 import { startTestMirror } from '../support/test-mirror.ts';
 import { until } from '../support/until.ts';
 import { startHost, startWholeOrigin } from '../support/whole-origin.ts';
@@ -219,6 +228,28 @@ describe('peers', () => {
     await reached(mirror.follower, 20);
     assert.equal((await health(mirror.url)).sources['peer 1'], 'unknown', 'it has not answered yet');
   });
+
+  for (const hidden of [/^tile/, /^keys/]) {
+    it(`that tell of news and keep back ${hidden.source.slice(1)} give way to the origin`, async (t) => {
+      const server = await serveLog(t, new SignedLog().growTo(10));
+      const mean = await serveLog(t, server.log);
+      mean.lie(hidden, () => null);
+      const config = { peers: [mean.url], door: 'http://door.example' };
+      const logTimes = { noteTimeoutMs: 120_000, tileTimeoutMs: 120_000, originMs: 20, peersMs: 20, patienceMs: 20 };
+      const mirror = await startTestMirror(t, server.url, config, { logTimes });
+      await reached(mirror.follower, 10);
+      const newer = server.log.fork(10).growTo(20);
+      const stranger = newSigner(LOG_NAME);
+      mean.log = newer;
+      mean.shown = hidden.test('keys') ? await newer.note(20, stranger) : await newer.note();
+      await until('the peer keeps it back', () =>
+        mean.asked.some((line) => hidden.test(line.split('/-/federation/')[1] ?? '')),
+      );
+      server.log = newer;
+      await reached(mirror.follower, 20);
+      await until('the peer is known for it', () => mirror.follower.sources()['peer 1'] === 'away');
+    });
+  }
 
   for (const [what, lie] of [
     [
