@@ -6,25 +6,13 @@
 import { rendezvous } from '../../src/core/selection.ts';
 import { createLogger } from '../../src/io/logger.ts';
 import { startOrigin } from '../../src/origin/service.ts';
+import { originConfig } from './origin-config.ts';
 
 const [data = '', upstream = '', fatal, time = '1'] = process.argv.slice(2);
 let times = 0;
 
 const origin = await startOrigin(
-  {
-    data,
-    port: 0,
-    host: '127.0.0.1',
-    upstream,
-    doors: [],
-    trustProxy: [],
-    neverAsk: [],
-    upstreamTarballs: [],
-    allowPrivate: true,
-    redirectUnverified: [],
-    redirectNever: [],
-    freshnessMs: 300_000,
-  },
+  { ...originConfig(data, upstream), host: '127.0.0.1' },
   {
     logger: createLogger({ role: 'origin', level: 'silent' }),
     version: 'test',

@@ -6,6 +6,7 @@ import { type RunningOrigin, startOrigin } from '../../src/origin/service.ts';
 import { ask, type Question, type Reply } from './ask.ts';
 import { LogLines } from './log-lines.ts';
 import { madePackage } from './made-package.ts';
+import { originConfig } from './origin-config.ts';
 import { tempFolder } from './temp-folder.ts';
 import { startTestMirror, type TestMirror } from './test-mirror.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
@@ -62,7 +63,8 @@ export async function startWholeOrigin(
   let ahead = 0;
   const start = Date.now() - performance.now();
   const now = () => Math.floor(start + performance.now() + ahead);
-  const origin = await startOrigin(configOf(data, upstream, options), {
+  const config = { ...originConfig(data, upstream.url), ...options.config };
+  const origin = await startOrigin(config, {
     logger: log.logger,
     version: 'test',
     select: rendezvous,
@@ -105,24 +107,6 @@ export async function startHost(
   const mirror = await startTestMirror(t, door, config, { now, ...deps });
   await log.until(({ host, msg }) => host === mirror.hostId && /is healthy/.test(msg));
   return mirror;
-}
-
-function configOf(data: string, upstream: Upstream, { config = {} }: WholeOriginOptions): OriginConfig {
-  return {
-    data,
-    port: 0,
-    host: 'localhost',
-    upstream: upstream.url,
-    doors: [],
-    trustProxy: [],
-    neverAsk: [],
-    upstreamTarballs: [],
-    allowPrivate: true,
-    redirectUnverified: [],
-    redirectNever: [],
-    freshnessMs: 300_000,
-    ...config,
-  };
 }
 
 function sumOf(page: string, name: string, labels: Record<string, string>): number {
