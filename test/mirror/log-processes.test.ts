@@ -53,13 +53,13 @@ async function stateOf(data: string) {
   return { held, folded, shown: row === null ? 0 : Number(row.value.split('\n')[1]) };
 }
 
-// The log's first 5,000 entries make two steps, so each of these is passed on the way, and the second time half-way.
+// The log's first 5,000 entries make three steps, so each of these is passed on the way, and the second time half-way.
 for (const [step, times, held, folded, shown] of [
   ['log:aimed', 1, 0, 0, 0],
-  ['log:appended', 1, 4_096, 0, 0],
-  ['log:folded', 1, 4_096, 4_096, 0],
-  ['log:appended', 2, 5_000, 4_096, 0],
-  ['log:folded', 2, 5_000, 5_000, 0],
+  ['log:appended', 1, 2_048, 0, 0],
+  ['log:folded', 1, 2_048, 2_048, 0],
+  ['log:appended', 2, 4_096, 2_048, 0],
+  ['log:folded', 2, 4_096, 4_096, 0],
   ['log:served', 1, 5_000, 5_000, 5_000],
 ] as const) {
   test(`a mirror that is killed at ${step} (${times}) goes on from there and reads nothing twice`, async (t) => {
