@@ -103,12 +103,18 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
     throw new UpstreamError({ what: `${name} at the origin`, reason: 'it names a head that its log does not hold' });
   }
 
+  /** A clock that was put back must not stretch the pause. */
+  function isAway(): boolean {
+    const leftMs = awayUntil - now();
+    return leftMs > 0 && leftMs <= AWAY_MS;
+  }
+
   /** Whether what the log says of a name may be out of date, because the origin can't be asked now. */
   async function isStale(name: string): Promise<boolean> {
     const followed = await metadata.get('followed', name);
     const age = followed ? now() - followed.checked : Number.POSITIVE_INFINITY;
     if (age >= 0 && age < freshnessMs) return false;
-    if (now() < awayUntil && isKnown(await nameOf(name))) return true;
+    if (isAway() && isKnown(await nameOf(name))) return true;
     try {
       await fly(`name ${name}`, () => ask(name));
       return false;

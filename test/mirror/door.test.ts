@@ -118,6 +118,22 @@ test('with the origin gone, what is held goes on; what is not is said clearly; a
   assert.equal((await atDoor('/alpha')).json<Packument>()['dist-tags'].latest, '1.1.0');
 });
 
+test('a clock that is put back while the origin is away keeps the door from asking no longer', async (t) => {
+  const origin = await startWholeOrigin(t);
+  origin.put('alpha');
+  const { atDoor, pass } = await startDoor(t, origin);
+  await atDoor('/alpha');
+  const { data, upstream, port } = origin;
+  await origin.close();
+  pass(86_400_000);
+  assert.match(String((await atDoor('/alpha')).headers['cache-status']), /stale/);
+  const again = await startWholeOrigin(t, { config: { data, port }, upstream });
+  again.put('alpha', { '1.0.0': {}, '1.1.0': {} });
+  again.pass(86_400_000);
+  pass(-2 * 86_400_000);
+  assert.equal((await atDoor('/alpha')).json<Packument>()['dist-tags'].latest, '1.1.0');
+});
+
 test('what the origin has not, or has withdrawn, is answered as the origin answers it', async (t) => {
   const origin = await startWholeOrigin(t);
   origin.put('alpha');
