@@ -41,6 +41,9 @@ export type LogSourceDeps = {
   readonly signal: AbortSignal;
 };
 
+/** Both, as C2SP tlog-tiles wants it of clients; any server of ours then takes gzip. */
+const CODINGS = 'gzip, identity';
+
 export function createLogSource(deps: LogSourceDeps): LogSource {
   return sourceWith(deps, createBodyRooms(BUNDLE_ROOMS));
 }
@@ -51,7 +54,7 @@ function sourceWith(deps: LogSourceDeps, rooms: ReturnType<typeof createBodyRoom
   /** Null if there is no such thing. */
   async function ask(path: string, maxBytes: number, totalTimeoutMs: number, room?: Room): Promise<Uint8Array | null> {
     const what = `${path} of ${url}`;
-    const headers = { 'accept-encoding': 'gzip' };
+    const headers = { 'accept-encoding': CODINGS };
     const { status, body } = await client.request(`${url}/-/federation/${path}`, {
       ...{ headers, maxBytes, totalTimeoutMs, signal, what, room },
     });

@@ -85,6 +85,7 @@ describe('following a log', () => {
     );
     assert.equal(paths.filter((path) => path === 'tile/1/000.p/7').length, 1);
     assert.equal(paths.filter((path) => path.startsWith('tile/entries/')).length, 8);
+    assert.deepEqual([...new Set(server.headers.map((sent) => sent['accept-encoding']))], ['gzip, identity']);
   });
 
   it('reads nothing again that it holds', async (t) => {
