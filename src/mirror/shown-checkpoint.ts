@@ -55,7 +55,7 @@ export function createShownCheckpoint(deps: ShownCheckpointDeps): ShownCheckpoin
       const held = served();
       if (!held) return null;
       const cosigned = own();
-      const line = cosigned && held.note.startsWith(cosigned.text) ? cosigned.line : undefined;
+      const line = cosigned && held.note.startsWith(`${cosigned.text}\n`) ? cosigned.line : undefined;
       if (shown?.of !== held.note || shown.line !== line) shown = { of: held.note, line, note: compose(held, line) };
       return shown.note;
     },

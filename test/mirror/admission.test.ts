@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { toBase64 } from '../../src/core/bytes.ts';
 import { CHECKPOINT_HEADER, formatCheckpointHeader } from '../../src/core/checkpoint-header.ts';
-import { cosign } from '../../src/core/cosignature.ts';
+import { cosign, openCosignatures } from '../../src/core/cosignature.ts';
 import { mirrorKeyName } from '../../src/core/host-keys.ts';
 import { COSIGNATURES_SERVED_MAX } from '../../src/core/limits.ts';
 import { leafHash } from '../../src/core/merkle.ts';
@@ -43,6 +43,21 @@ describe('what stands beneath a checkpoint', () => {
       return shown[1]?.startsWith('mirror/') ? shown : null;
     });
     assert.equal(names.length, 1 + COSIGNATURES_SERVED_MAX);
+  });
+
+  it('is this mirror’s own cosignature only where it is of that very text', async (t) => {
+    const server = await serveLog(t, new SignedLog().growTo(20));
+    const mirror = await startTestMirror(t, server.url, { door: 'http://door.example' }, { logTimes: OFTEN });
+    await until(
+      'it is cosigned',
+      async () => mirror.follower.size() === 20 && (await namesAt(mirror.url)).length === 2,
+    );
+    server.shown = await server.log.sign(`${splitNote(await server.log.note()).text}an extension\n`);
+    const note = await until('it shows the extension', async () => {
+      const shown = await (await fetch(`${mirror.url}/-/federation/checkpoint`)).text();
+      return shown.includes('an extension') ? shown : null;
+    });
+    openCosignatures(note, [mirror.cosigner]);
   });
 
   it('is not passed on from a peer', async (t) => {
