@@ -2,29 +2,16 @@
  * When this mirror follows the log, and from whom: at once when somebody shows a newer checkpoint, and now and then in any
  * case. Sources are asked for their checkpoints side by side, so that none that is slow holds up the others; what they show
  * is taken in one after the other (sync.ts). A source that does not give what it should is passed over for the next one.
- *
- * What is served only ever moves on along one history. If the log's key has signed another one, both notes are kept as
- * evidence and the alarm is raised; what is held goes on being served.
  */
-import { openCheckpoint } from '../core/checkpoint.ts';
-import type { Entry } from '../core/entry.ts';
-import { RollbackError, SignatureError, SplitViewError, UnreadableEntryError, UpstreamError } from '../core/errors.ts';
-import { logNameOf, type OriginKeys } from '../core/keys-note.ts';
-import { checkLogKey } from '../core/log-key.ts';
-import { standingOf } from '../core/sync-plan.ts';
+import { RollbackError, SplitViewError, UpstreamError } from '../core/errors.ts';
 import { TokenBuckets } from '../core/token-bucket.ts';
-import type { Logger } from '../io/logger.ts';
-import type { Metrics } from '../io/metrics.ts';
 import { Serial } from '../io/serial.ts';
-import type { Admission } from './admission.ts';
-import type { EvidenceKeeper, SplitView } from './evidence.ts';
-import type { HeldCheckpoint, HeldLog } from './held-log.ts';
+import type { SplitView } from './evidence.ts';
+import type { HeldCheckpoint } from './held-log.ts';
+import { LogIntake, type LogIntakeDeps, VISITOR } from './log-intake.ts';
 import type { LogSource } from './log-source.ts';
-import type { OriginTrust } from './origin-keys.ts';
 import { Passes } from './passes.ts';
-import { createSourceStates, type SourceState, type SourceStates } from './source-states.ts';
-import { checkAgainstHeld, syncTo } from './sync.ts';
-import type { UnprovenKeeper } from './unproven.ts';
+import type { SourceState } from './source-states.ts';
 
 export type { SourceState } from './source-states.ts';
 
@@ -70,34 +57,22 @@ export type FollowTimes = {
 };
 export const FOLLOW_TIMES: FollowTimes = { originMs: 30_000, peersMs: 60_000, peersAwayMs: 5_000, patienceMs: 1_000 };
 
-export type LogFollowerDeps = {
-  readonly log: HeldLog;
-  /** The origin first, then peers. */
-  readonly sources: readonly LogSource[];
-  readonly trust: OriginTrust;
-  readonly admission: Admission;
-  readonly evidence: EvidenceKeeper;
-  readonly unproven: UnprovenKeeper;
-  readonly logger: Logger;
-  readonly metrics: Metrics;
-  /** Unix ms. */
-  readonly now: () => number;
+export type LogFollowerDeps = LogIntakeDeps & {
   /** From 0 up to 1. */
   readonly random: () => number;
   readonly times: FollowTimes;
-  /** Aborts when the mirror stops. */
-  readonly signal: AbortSignal;
 };
 
 /** Notes remembered, so that one that comes along with every request costs nothing. */
 const SEEN_MAX = 256;
 /** Hints that wait for their turn; more are dropped, and looked after where they came from. */
 const HINTS_MAX = 32;
+/** Where as many wait, visitors are not listened to: they must leave room for sources. */
+const VISITORS_HINTS_MAX = 8;
 /** Hints of one source that may lead to requests: more than an honest one has news, and a bound for one that makes them up. */
 const HINTS = { burst: 50, perSecond: 10 };
 /** From a hint that is left alone to a look at where it came from, ms: all the others in between cost nothing. */
 const LOOK_SOON_MS = 300;
-const VISITOR = 'a visitor';
 
 export function createLogFollower(deps: LogFollowerDeps): LogFollower {
   return new Follower(deps);
@@ -109,23 +84,18 @@ class Follower implements LogFollower {
   readonly #passes: Passes;
   readonly #catchUps = new Serial();
   readonly #running = new Set<Promise<void>>();
-  readonly #listeners = new Set<(served: HeldCheckpoint) => void>();
-  readonly #states: SourceStates;
+  readonly #intake: LogIntake;
   readonly #seen = new Set<string>();
   readonly #hintsLeft = new TokenBuckets(HINTS);
   readonly #lookedAtSoon = new Set<LogSource>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #hints = 0;
   #catchingUp: Promise<void> | null = null;
-  #stopped: string | null = null;
-  #confirmed: number | null = null;
 
   constructor(deps: LogFollowerDeps) {
     this.#deps = deps;
-    const { sources, logger, metrics, times } = deps;
-    this.#passes = new Passes(sources[0], times.patienceMs);
-    const names = sources.map(({ name }) => name);
-    this.#states = createSourceStates({ names, logger, metrics, size: () => this.size() });
+    this.#passes = new Passes(deps.sources[0], deps.times.patienceMs);
+    this.#intake = new LogIntake(deps);
   }
 
   checkpoint(): HeldCheckpoint | null {
@@ -141,20 +111,19 @@ class Follower implements LogFollower {
   }
 
   stopped(): string | null {
-    return this.#stopped;
+    return this.#intake.stopped();
   }
 
   sources(): Readonly<Record<string, SourceState>> {
-    return this.#states.all();
+    return this.#intake.states.all();
   }
 
   confirmed(): number | null {
-    return this.#confirmed;
+    return this.#intake.confirmed();
   }
 
   subscribe(listener: (served: HeldCheckpoint) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#intake.subscribe(listener);
   }
 
   /** Whoever asks while others wait for a pass to begin waits for the same one. */
@@ -169,7 +138,7 @@ class Follower implements LogFollower {
   hint(note: string, url: string | null): void {
     if (this.#seen.has(note) || this.#deps.signal.aborted) return;
     const source = this.#deps.sources.find((one) => one.url === url) ?? null;
-    if (this.#hints >= HINTS_MAX) {
+    if (this.#hints >= (source === null ? VISITORS_HINTS_MAX : HINTS_MAX)) {
       this.#lookSoon(source);
       return;
     }
@@ -247,7 +216,7 @@ class Follower implements LogFollower {
 
   #isOriginAway(): boolean {
     const origin = this.#deps.sources[0];
-    return origin !== undefined && this.#states.of(origin.name) === 'away';
+    return origin !== undefined && this.#intake.states.of(origin.name) === 'away';
   }
 
   async #followEach(sources: readonly LogSource[]): Promise<void> {
@@ -268,14 +237,14 @@ class Follower implements LogFollower {
   }
 
   async #follow(source: LogSource): Promise<void> {
-    await this.#guarded(source.name, async () => {
+    await this.#intake.guarded(source.name, async () => {
       const held = this.size();
       const note = await source.checkpoint();
       this.#remember(note);
       await this.#passes.run(Number.POSITIVE_INFINITY, { from: source, shownBy: source }, async (from) => {
-        const seen = await this.#open(note, from);
-        await this.#advance(seen, from, source).catch(unlessOvertaken(held));
-        if (this.#isOrigin(source)) await this.#renew(seen);
+        const seen = await this.#intake.open(note, from);
+        await this.#intake.advance(seen, from, source).catch(unlessOvertaken(held));
+        if (this.#intake.isOrigin(source)) await this.#intake.renew(seen);
       });
       return 'current';
     });
@@ -283,14 +252,13 @@ class Follower implements LogFollower {
 
   /** One that does not verify is worth no more than a look at where it came from, and nothing from a visitor. */
   async #take(note: string, source: LogSource | null): Promise<void> {
-    const keys = this.#deps.trust.current();
-    const seen = keys && tryOpen(note, keys);
+    const seen = this.#intake.tryOpen(note);
     if (!seen) return source && this.#mayLead(source) ? this.#follow(source) : undefined;
     const { sources } = this.#deps;
     const [first = null, ...others] = source ? [source, ...sources.filter((one) => one !== source)] : sources;
     if (!first) return;
     try {
-      await this.#guarded(source?.name ?? VISITOR, () =>
+      await this.#intake.guarded(source?.name ?? VISITOR, () =>
         this.#passes.run(seen.checkpoint.size, { from: first, shownBy: source }, (from) =>
           this.#heed(seen, from, source),
         ),
@@ -312,113 +280,12 @@ class Follower implements LogFollower {
   async #heed(seen: HeldCheckpoint, from: LogSource, shownBy: LogSource | null): Promise<SourceState | null> {
     if (seen.checkpoint.size > this.size() && !this.#mayLead(shownBy)) return null;
     try {
-      await this.#advance(seen, from, shownBy);
+      await this.#intake.advance(seen, from, shownBy);
       return 'current';
     } catch (error) {
       if (error instanceof RollbackError) return null;
       throw error;
     }
-  }
-
-  /** @param shownBy null for a visitor: what it adds to a note is nobody's word */
-  async #advance(seen: HeldCheckpoint, source: LogSource, shownBy: LogSource | null): Promise<void> {
-    const { log, admission, signal, now } = this.#deps;
-    signal.throwIfAborted();
-    const check = (entry: Entry) => this.#check(entry);
-    const admit = () => admission.admit(seen);
-    const kept = admission.trimmed(seen, this.#isOrigin(shownBy));
-    const changed = await syncTo(kept, source, { log, check, admit, signal }).catch((error) =>
-      this.#notProven(kept, shownBy, error),
-    );
-    this.#stopped = null;
-    if (shownBy !== null) this.#confirmed = now();
-    if (changed) for (const listener of this.#listeners) listener(kept);
-    await this.#judgeUnproven();
-  }
-
-  /** Whoever signed it may have shown it to one of us only, so it is not forgotten before it can be judged. */
-  async #notProven(seen: HeldCheckpoint, shownBy: LogSource | null, error: unknown): Promise<never> {
-    const { log, unproven, signal } = this.#deps;
-    const isJudged = error instanceof SplitViewError || seen.checkpoint.size <= log.head().size;
-    if (!isJudged && !signal.aborted) await unproven.keep({ seen, source: shownBy?.name ?? VISITOR });
-    throw error;
-  }
-
-  async #judgeUnproven(): Promise<void> {
-    const { log, unproven } = this.#deps;
-    const { size } = log.head();
-    for (const { seen, source } of unproven.upTo(size)) {
-      await checkAgainstHeld(seen, log).catch((error) => {
-        if (!(error instanceof SplitViewError)) throw error;
-        return this.#raise(source, error);
-      });
-    }
-    await unproven.forget(size);
-  }
-
-  /** The origin gets cosignatures for its checkpoint, and renews its own, long after it was published. */
-  async #renew(seen: HeldCheckpoint): Promise<void> {
-    const { log, admission } = this.#deps;
-    const served = log.served();
-    if (!served || !isSameTree(seen, served)) return;
-    const renewed = admission.renewed(seen, served);
-    if (renewed.note !== served.note) await log.serve(renewed);
-  }
-
-  #isOrigin(source: LogSource | null): boolean {
-    return source !== null && source === this.#deps.sources[0];
-  }
-
-  /** The log's key is replaced by the root key's word only. */
-  #check(entry: Entry): void {
-    if (entry.kind === 'log-key') checkLogKey(entry, (this.#deps.trust.current() as OriginKeys).root);
-  }
-
-  /** Keys that don't fit may have been replaced since: their note is asked for, and believed as far as it may be. */
-  async #open(note: string, source: LogSource): Promise<HeldCheckpoint> {
-    const { trust } = this.#deps;
-    const keys = trust.current() ?? (await trust.learn(source));
-    try {
-      return open(note, keys);
-    } catch (error) {
-      if (!(error instanceof SignatureError)) throw error;
-      return open(note, await trust.learn(source));
-    }
-  }
-
-  /** @param task answers with what it says of the source; null for nothing */
-  async #guarded(name: string, task: () => Promise<SourceState | null>): Promise<void> {
-    try {
-      const state = await task();
-      if (state !== null) this.#states.report(name, state);
-    } catch (error) {
-      if (this.#deps.signal.aborted) throw error;
-      await this.#judge(name, error);
-      throw error;
-    }
-  }
-
-  async #judge(name: string, error: unknown): Promise<void> {
-    if (error instanceof SplitViewError) await this.#raise(name, error);
-    if (error instanceof UnreadableEntryError) this.#stop(error);
-    this.#states.failed(name, error);
-  }
-
-  /** Kept before it is told, and told once for each pair. */
-  async #raise(source: string, error: SplitViewError): Promise<void> {
-    const { evidence, logger, metrics, now } = this.#deps;
-    metrics
-      .counter('mirror_split_views_total', 'Checkpoints seen that are of another history', ['source'])
-      .inc({ source });
-    if (!(await evidence.keep(error, source, now()))) return;
-    const [held, offered] = error.notes;
-    logger.error({ source, held, offered }, `${error.message}; what is held goes on being served`);
-  }
-
-  #stop(error: UnreadableEntryError): void {
-    if (this.#stopped === error.message) return;
-    this.#stopped = error.message;
-    this.#deps.logger.error({ index: error.index }, `the log can't be followed: ${error.message}`);
   }
 
   #remember(note: string): void {
@@ -432,20 +299,4 @@ function unlessOvertaken(held: number): (error: unknown) => void {
   return (error) => {
     if (!(error instanceof RollbackError) || error.offered < held) throw error;
   };
-}
-
-function isSameTree(a: HeldCheckpoint, b: HeldCheckpoint): boolean {
-  return standingOf(a.checkpoint, b.checkpoint) === 'same';
-}
-
-function open(note: string, keys: OriginKeys): HeldCheckpoint {
-  return { note, checkpoint: openCheckpoint(note, [keys.log], logNameOf(keys)).checkpoint };
-}
-
-function tryOpen(note: string, keys: OriginKeys): HeldCheckpoint | null {
-  try {
-    return open(note, keys);
-  } catch {
-    return null;
-  }
 }
