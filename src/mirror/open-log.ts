@@ -39,7 +39,7 @@ export async function openLogFollower(parts: {
 }): Promise<LogFollower> {
   const { dir, index, origin, peers, client, times, signal, metrics, now } = parts;
   const log = await openHeldLog(index, parts.step);
-  const evidence = await openEvidence(createEvidenceFolder(join(dir, EVIDENCE_FOLDER)));
+  const evidence = await openEvidence(createEvidenceFolder(join(dir, EVIDENCE_FOLDER), '.json'));
   const unproven = await openUnproven(index);
   const target = log.target();
   // A crash on the way to it.

@@ -53,7 +53,7 @@ export async function openOwnGuard(deps: {
   readonly logger: Logger;
 }): Promise<ForkGuard> {
   const { dir, metadata, keys, logger } = deps;
-  const evidence = createEvidenceFolder(join(dir, 'evidence'));
+  const evidence = createEvidenceFolder(join(dir, 'evidence'), '.note');
   return openForkGuard({ metadata, vkey: keys.log.vkey, logName: keys.logName, evidence, logger });
 }
 

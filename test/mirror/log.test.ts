@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { CHECKPOINT_HEADER, formatCheckpointHeader, parseCheckpointHeader } from '../../src/core/checkpoint-header.ts';
@@ -133,6 +133,7 @@ describe('an origin that shows two histories', () => {
     const { server, other, mirror } = await startBetween(t);
     await mirror.log.until(({ msg }) => /two histories/.test(msg));
     await mirror.close();
+    await writeFile(join(mirror.data, 'evidence', 'README'), 'what an operator wrote beside it');
     const again = await startTestMirror(t, server.url, { data: mirror.data, peers: [other.url] }, { logTimes: OFTEN });
     assert.equal((await health(again.url)).splitViews.length, 1);
     await again.log.until(({ msg }) => /shows another history/.test(msg));

@@ -21,7 +21,7 @@ import { startWholeOrigin } from '../support/whole-origin.ts';
 async function startLog(numbers: readonly number[], folder = tempFolder()) {
   const metadata = new MemoryMetadataStore();
   const lines = new LogLines('origin');
-  const evidence = createEvidenceFolder(join(folder, 'evidence'));
+  const evidence = createEvidenceFolder(join(folder, 'evidence'), '.note');
   const before = await openTestLog(metadata);
   const notes = [before.checkpoint()?.note ?? ''];
   before.subscribe(({ note }) => notes.push(note));

@@ -117,7 +117,7 @@ test('while the log is halted its key stays', async () => {
   const data = copyOf(base);
   const { log, logName } = await openOriginKeys(data);
   const text = formatCheckpoint({ origin: logName, size: 1_000, root: new Uint8Array(32), extensions: [] });
-  await createEvidenceFolder(join(data, 'evidence')).keep('checkpoint.note', await signNote(text, [log]));
+  await createEvidenceFolder(join(data, 'evidence'), '.note').keep('checkpoint.note', await signNote(text, [log]));
   await assert.rejects(
     rotateKeys(data, null, () => undefined),
     LogHaltedError,
@@ -131,7 +131,7 @@ test('whoever has the key that was replaced can’t halt the log with it', async
   const text = formatCheckpoint({ origin: logName, size: 1_000, root: new Uint8Array(32), extensions: [] });
   const stolen = await signNote(text, [log]);
   await rotateKeys(data, null, () => undefined);
-  await createEvidenceFolder(join(data, 'evidence')).keep('checkpoint.note', stolen);
+  await createEvidenceFolder(join(data, 'evidence'), '.note').keep('checkpoint.note', stolen);
   const origin = await startWholeOrigin(t, { config: { data } });
   const headers = { [CHECKPOINT_HEADER]: formatCheckpointHeader(stolen) };
   await origin.ask('/-/federation/checkpoint', { headers });
