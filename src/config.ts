@@ -5,6 +5,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Door } from './core/door.ts';
 import { quote, UsageError } from './core/errors.ts';
+import { fileTrouble } from './core/file-trouble.ts';
 import type { MirrorSettings, OriginSettings } from './core/role-config.ts';
 import type { LogLevel } from './core/setting-values.ts';
 import { type CommandName, nameOf, SETTINGS, type Setting, variableOf } from './core/settings.ts';
@@ -110,7 +111,7 @@ function oneOf(given: unknown): string {
 async function readConfigFile(path: unknown): Promise<Flags> {
   if (typeof path !== 'string' || path === '') return {};
   const content = await readFile(path, 'utf8').catch((cause) => {
-    throw new UsageError(`can't read the configuration file ${path}: ${cause.message}`, { cause });
+    throw new UsageError(`can't read the configuration file ${path}: ${fileTrouble(cause)}`, { cause });
   });
   const value = parseObject(content, path);
   const known = new Set(Object.values(SETTINGS).flatMap((settings) => settings.map(({ key }) => key)));

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { UpConfig } from '../config.ts';
+import { makeDataFolder } from '../io/data-dir.ts';
 import { createLogger, type Logger } from '../io/logger.ts';
 import { type RunningMirror, startMirror } from '../mirror/service.ts';
 import { type RunningOrigin, startOrigin } from '../origin/service.ts';
@@ -14,6 +15,7 @@ const LOOK_MS = 20;
 const FRESHNESS_MS = 300_000;
 
 export async function runUp(config: UpConfig): Promise<{ close(): Promise<void> }> {
+  await makeDataFolder(config.data);
   const logFile = join(config.data, 'up.log');
   const loggerOf = (role: string) => createLogger({ role, level: config.logLevel, file: logFile });
   const own = new Set<string>();

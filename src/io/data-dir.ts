@@ -9,10 +9,11 @@
  * The stores of each role are described in io/stores.ts.
  */
 
-import { readdir, rm } from 'node:fs/promises';
+import { access, constants, readdir, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { text, utf8 } from '../core/bytes.ts';
 import { ConflictError, UsageError } from '../core/errors.ts';
+import { fileTrouble } from '../core/file-trouble.ts';
 import { makeFolder, readBounded, removeTempFiles, TEMP_SUFFIX, writeDurably } from './durable-file.ts';
 import { takeLock } from './lock.ts';
 
@@ -40,7 +41,7 @@ const LEFT_BY_A_START = new Set(['lock', 'owner.json']);
  */
 export async function openDataDir(dir: string, role: Role): Promise<DataDir> {
   const path = resolve(dir);
-  await makeFolder(path);
+  await makeDataFolder(path);
   const { release } = takeLock(join(path, 'lock')) ?? (await inUse(path));
   try {
     await checkFormat(path, role);
@@ -55,6 +56,20 @@ export async function openDataDir(dir: string, role: Role): Promise<DataDir> {
     release();
   };
   return { dir: path, role, close };
+}
+
+/**
+ * Makes the folder for a data directory, or for several, if it is not there.
+ *
+ * @throws UsageError if it can't be made, or nothing can be written there.
+ */
+export async function makeDataFolder(path: string): Promise<void> {
+  try {
+    await makeFolder(path);
+    await access(path, constants.W_OK | constants.X_OK);
+  } catch (cause) {
+    throw new UsageError(`can't keep data in ${path}: ${fileTrouble(cause)}; use another folder`, { cause });
+  }
 }
 
 /**

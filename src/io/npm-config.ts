@@ -10,6 +10,7 @@ import { delimiter, dirname, join, sep } from 'node:path';
 import Config from '@npmcli/config';
 import npm from '@npmcli/config/lib/definitions/index.js';
 import { UsageError } from '../core/errors.ts';
+import { fileTrouble } from '../core/file-trouble.ts';
 
 /** URLs as given, without a slash at the end of `registry`. Certificates are PEM texts; an empty `ca` means the system's. */
 export type NpmConfig = {
@@ -118,7 +119,7 @@ function list(value: unknown): string[] {
 async function readCaFile(file: unknown): Promise<string[]> {
   if (typeof file !== 'string' || file === '') return [];
   const text = await readFile(file, 'utf8').catch((cause) => {
-    throw new UsageError(`can't read the certificates of npm's "cafile" setting: ${cause.message}`, { cause });
+    throw new UsageError(`can't read the certificates of npm's "cafile" setting: ${fileTrouble(cause)}`, { cause });
   });
   const certificates = text.split(CERTIFICATE_END).filter((part) => part.includes('-----BEGIN CERTIFICATE-----'));
   return certificates.map((part) => `${part.trimStart()}${CERTIFICATE_END}\n`);

@@ -1,12 +1,13 @@
 /** The operator's policy file (C2SP tlog-policy). */
 import { readFile } from 'node:fs/promises';
 import { MalformedError, UsageError } from '../core/errors.ts';
+import { fileTrouble } from '../core/file-trouble.ts';
 import { type Policy, parsePolicy } from '../core/tlog-policy.ts';
 
 /** @throws UsageError naming the file, and the line that is wrong */
 export async function readPolicyFile(path: string): Promise<Policy> {
   const content = await readFile(path, 'utf8').catch((cause: Error) => {
-    throw new UsageError(`can't read the policy file ${path}: ${cause.message}`, { cause });
+    throw new UsageError(`can't read the policy file ${path}: ${fileTrouble(cause)}`, { cause });
   });
   try {
     return checkUrls(parsePolicy(content));

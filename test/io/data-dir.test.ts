@@ -19,6 +19,17 @@ test('a data directory is made for its owner alone, and says what it is', async 
   assert.deepEqual(readdirSync(dir).sort(), ['format.json', 'lock']);
 });
 
+test('where no data can be kept is told in words', async () => {
+  const file = join(tempFolder(), 'file');
+  writeFileSync(file, '');
+  const refused = (why: RegExp) => ({ name: 'UsageError', message: why });
+  await assert.rejects(
+    openDataDir(file, 'origin'),
+    refused(/can't keep data in .*file: there is a file in its place;/),
+  );
+  await assert.rejects(openDataDir(join(file, 'data'), 'origin'), refused(/a part of its path is no folder;/));
+});
+
 test('a data directory has one owner, also within one process', async () => {
   const dir = tempFolder();
   const data = await openDataDir(dir, 'origin');
