@@ -71,8 +71,8 @@ export function* readTopTime(top: Uint8Array): Steps<Map<string, string> | null>
   return times;
 }
 
-/** The URL of a tarball at the door with this base URL (no slash at its end; empty for the form that is hashed). */
-function tarballUrlAt(base: string, name: string, file: string): string {
+/** URL of a tarball at the door or registry with this base URL (no slash at its end; empty for the form that is hashed). */
+export function tarballUrlAt(base: string, name: string, file: string): string {
   return `${base}/${name}/-/${file}`;
 }
 

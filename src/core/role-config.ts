@@ -39,6 +39,11 @@ export type MirrorSettings = {
   readonly publicUrl: string | null;
   /** Vkey of the origin's log key or root key; null trusts the first visit, over https or loopback only. */
   readonly originKey: string | null;
+  /**
+   * Base URL of a registry that tarballs are fetched from, by name, where neither peers nor the origin give them; null or
+   * left out: none. Only a mirror that keeps packages knows their names.
+   */
+  readonly upstream?: string | null;
   /** Base URLs of other mirrors, asked for missing blobs before the origin, in this order. */
   readonly peers: readonly string[];
 };

@@ -203,6 +203,11 @@ export const SETTINGS: Readonly<Record<CommandName, readonly Setting[]>> = {
       read: parseBaseUrl,
     },
     {
+      ...upstream,
+      describe:
+        'registry to fetch tarballs from, checked like all others, where neither peers nor the origin give them',
+    },
+    {
       key: 'replicate',
       flag: '--replicate <PATTERN>',
       describe: 'packages to fetch ahead, all of their tarballs too: all, a name, or a pattern such as @types/*',

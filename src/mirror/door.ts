@@ -2,8 +2,10 @@
  * An organisation's own door at a mirror: the npm API for its users, out of what the mirror holds and has verified itself.
  * Everything else that clients ask of a registry is passed on to the origin; federation paths stay the mirror's own.
  */
+
+import { tarballUrlAt } from '../core/assembly.ts';
 import { chooseDoor, type Door } from '../core/door.ts';
-import { NotFoundError, UpstreamError } from '../core/errors.ts';
+import { FederationError, NotFoundError, UpstreamError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { formatPinned, type PinnedHash } from '../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../core/limits.ts';
@@ -31,6 +33,8 @@ export type MirrorDoorDeps = {
   readonly tombstones: Pick<Tombstones, 'lift' | 'stored'>;
   readonly blobs: BlobServer;
   readonly origin: string;
+  /** Base URL of the registry that tarballs are fetched from where nobody else gives them; null for none. */
+  readonly upstream: string | null;
   readonly client: HttpClient;
   readonly forward: (incoming: Incoming) => Promise<Answer>;
   readonly home: (incoming: Incoming, door: Door) => Promise<Answer>;
@@ -98,8 +102,10 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   const entry = await deps.packages.version(shown, version);
   if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
   const listing = { name, version, index: shown.index };
-  const hex = await sha512Of(deps, entry.pinned, `${name}/-/${file}`, listing);
-  const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => ({ by: 'door', listing }));
+  const hex = await sha512Of(deps, entry.pinned, entry.file, listing);
+  const lastly = deps.upstream ? [tarballUrlAt(deps.upstream, name, entry.file)] : [];
+  const right = { by: 'door' as const, listing, lastly };
+  const answer = await deps.blobs.serve(incoming, { algorithm: 'sha512', hex }, () => right);
   if (answer.status >= 400) return answer;
   // By name, and names can be withdrawn; only hashes are for ever.
   const unfinished = answer.headers['cache-control'] === CACHE.byHashUnfinished;
@@ -107,21 +113,34 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, ...staleHeaders(shown.stale) } };
 }
 
-/** The sha512 of a pinned tarball; bytes for a weaker pin come by name from the origin, and are checked against the pin. */
-async function sha512Of(deps: MirrorDoorDeps, pinned: PinnedHash, path: string, listing: Listing): Promise<string> {
+/** The sha512 of a pinned tarball; bytes for a weaker pin come by name, and are checked against the pin. */
+async function sha512Of(deps: MirrorDoorDeps, pinned: PinnedHash, file: string, listing: Listing): Promise<string> {
   if (pinned.algorithm === 'sha512') return pinned.hex;
   const key = formatPinned(pinned);
   const known = await deps.stores.metadata.get('satisfied', key);
   if (known && (await deps.tarballs.has({ algorithm: 'sha512', hex: known.sha512 }))) return known.sha512;
-  const { status, body } = await deps.client.open(`${deps.origin}/${path}`, { maxBytes: TARBALL_BYTES_MAX });
-  if (status !== 200) {
-    body.destroy();
-    throw new UpstreamError({ what: `${path} at the origin`, reason: `it answered with status ${status}` });
-  }
-  const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
-  const { sha512 } = await deps.tarballs.putStream(pinned, body, limits);
+  const sha512 = await fetchByName(deps, deps.origin, pinned, file, listing).catch((error: unknown) => {
+    if (!deps.upstream || !(error instanceof FederationError)) throw error;
+    return fetchByName(deps, deps.upstream, pinned, file, listing);
+  });
   await deps.stores.metadata.write([change('satisfied', key, { sha512 })]);
   await deps.tombstones.lift(sha512, listing);
   await deps.tombstones.stored(sha512, null);
   return sha512;
+}
+
+async function fetchByName(
+  { client, tarballs }: MirrorDoorDeps,
+  base: string,
+  pinned: PinnedHash,
+  file: string,
+  { name }: Listing,
+): Promise<string> {
+  const { status, body } = await client.open(tarballUrlAt(base, name, file), { maxBytes: TARBALL_BYTES_MAX });
+  if (status !== 200) {
+    body.destroy();
+    throw new UpstreamError({ what: `${name}/-/${file} at ${base}`, reason: `it answered with status ${status}` });
+  }
+  const limits = { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' as const };
+  return (await tarballs.putStream(pinned, body, limits)).sha512;
 }

@@ -20,7 +20,7 @@ import type { Tombstones } from './tombstones.ts';
 const FRESHNESS_MS = 300_000;
 
 export function openMirrorDoor(parts: {
-  config: Pick<MirrorConfig, 'origin' | 'freshnessMs'>;
+  config: Pick<MirrorConfig, 'origin' | 'freshnessMs' | 'upstream'>;
   door: string;
   client: HttpClient;
   packages: Packages;
@@ -39,7 +39,7 @@ export function openMirrorDoor(parts: {
 }): Handler {
   const { config, client, follower, logger, metrics, now } = parts;
   const { stores, heads, forms } = parts.packages;
-  const { origin } = config;
+  const { origin, upstream = null } = config;
   const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
   const doors = [makeDoor('self', parts.door)];
   logger.warn(
@@ -55,6 +55,7 @@ export function openMirrorDoor(parts: {
     tombstones: parts.tombstones,
     blobs: parts.blobs,
     origin,
+    upstream,
     client,
     forward: createForward({ origin, client, bodyBytesMax: FORWARD_BODY_BYTES_MAX }),
     home: createDoorHome({ origin, client, follower, trust: parts.trust }),

@@ -46,6 +46,12 @@ export type PullDeps = {
   readonly times: FetchTimes;
 };
 
+/**
+ * Whether a source is the tarball's own URL at a registry that may know nothing of this federation: whatever comes is
+ * checked against its hash.
+ */
+const isTarball = (source: string): boolean => source.includes('/-/');
+
 /** The sources are gone through again as long as that brings anything. */
 const ROUNDS_MAX = 3;
 
@@ -55,7 +61,7 @@ export function newPull(id: BlobId): Pull {
 
 /**
  * From `pull.at` to the end; the first piece comes when size and chunk hashes are known, as far as they can be.
- * @param sources base URLs, in the order in which to try them
+ * @param sources base URLs or those of the tarball itself, in the order in which to try them
  * @throws UpstreamError when no source is left, and the signal's reason once it aborts
  */
 export async function* pullBlob(
@@ -82,13 +88,14 @@ export async function* pullBlob(
 /** Counts what became of asking a source. */
 export function countFetch(deps: PullDeps, source: string, outcome: string): void {
   deps.metrics
-    .counter('mirror_fetches_total', 'Blobs asked of a peer or the origin', ['source', 'outcome'])
+    .counter('mirror_fetches_total', 'Blobs asked of a peer, the origin or the upstream', ['source', 'outcome'])
     .inc({ source: publicName(deps, source), outcome });
 }
 
 /** The metrics are for everyone to read, and where an operator's own peers are is not. */
 function publicName({ origin, peers }: PullDeps, source: string): string {
   if (source === origin) return 'origin';
+  if (isTarball(source)) return 'upstream';
   return peers.includes(source) ? `peer ${peers.indexOf(source) + 1}` : 'unknown';
 }
 
@@ -165,7 +172,7 @@ type Opened = {
 
 async function openAt({ client, times }: PullDeps, pull: Pull, source: string, signal: AbortSignal): Promise<Opened> {
   const { id, at } = pull;
-  const url = `${source}/-/federation/blob/${id.algorithm}/${id.hex}`;
+  const url = isTarball(source) ? source : `${source}/-/federation/blob/${id.algorithm}/${id.hex}`;
   const range = at > 0 ? { range: `bytes=${at}-` } : {};
   const headers = { 'accept-encoding': 'identity', ...range };
   const answer = await client.open(url, { ...times, maxBytes: TARBALL_BYTES_MAX, signal, headers });

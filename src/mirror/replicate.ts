@@ -7,6 +7,7 @@
  * says so: going on would only push out what was fetched before.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tarballUrlAt } from '../core/assembly.ts';
 import { type Entry, parseEntry } from '../core/entry.ts';
 import { FederationError, StorageFullError, UpstreamError } from '../core/errors.ts';
 import type { VersionEntry } from '../core/head.ts';
@@ -35,6 +36,8 @@ export type ReplicationDeps = {
   readonly tombstones: Pick<Tombstones, 'lift'>;
   /** Base URLs that tarballs are fetched from, in order. */
   readonly sources: readonly string[];
+  /** Base URL of the registry that they are fetched from where none of these gives them; null for none. */
+  readonly upstream: string | null;
   readonly follower: Pick<LogFollower, 'size' | 'sources' | 'subscribe'>;
   /** Bytes that tarballs take by now. */
   readonly stored: () => number;
@@ -156,8 +159,8 @@ class Replication {
   }
 
   /** Whether the tarball is held, or is none that can be had by its hash. */
-  async #version(name: string, listedAt: number, { version, pinned }: VersionEntry): Promise<boolean> {
-    const { index, tarballs, tombstones, fetcher, sources, signal } = this.#deps;
+  async #version(name: string, listedAt: number, { version, pinned, file }: VersionEntry): Promise<boolean> {
+    const { index, tarballs, tombstones, fetcher, sources, upstream, signal } = this.#deps;
     signal.throwIfAborted();
     const gone = await index.get('withdrawn', versionKey(name, version));
     const hex = await this.#sha512Of(pinned);
@@ -166,7 +169,8 @@ class Replication {
     if (await tarballs.has(id)) return true;
     await tombstones.lift(hex, { name, version, index: listedAt });
     this.#mustHaveRoom();
-    await fetcher.join(id, sources)?.landed;
+    const lastly = upstream === null ? [] : [tarballUrlAt(upstream, name, file)];
+    await fetcher.join(id, [...sources, ...lastly])?.landed;
     return tarballs.has(id);
   }
 

@@ -34,8 +34,8 @@ export type FetchRight =
   | { readonly by: 'mark'; readonly mark: string; readonly doorId: string }
   /** Another host: it asks the origin itself if we fail, and our peers are not asked, so that no two ask in a circle. */
   | { readonly by: 'host' }
-  /** A client at this mirror's own door, who has nowhere else to go, for what the log lists. */
-  | { readonly by: 'door'; readonly listing: Listing }
+  /** A client at this mirror's own door, who has nowhere else to go, for what the log lists; `lastly` are sources for then. */
+  | { readonly by: 'door'; readonly listing: Listing; readonly lastly: readonly string[] }
   /** Anybody, of a blob that was held until it was found to have rotted. */
   | { readonly by: 'rot' }
   | null;
@@ -212,7 +212,8 @@ export function createBlobServer(deps: {
       // A version that is listed has the same bytes.
       if (tombstone && right?.by === 'door') await tombstones.lift(id.hex, right.listing);
       if (right === null) throw new NotFoundError(`this mirror does not hold ${id.algorithm} ${id.hex}`);
-      const sources = right.by === 'host' ? [origin] : [...peers, origin];
+      const lastly = right.by === 'door' ? right.lastly : [];
+      const sources = right.by === 'host' ? [origin] : [...peers, origin, ...lastly];
       const fetched = await answerFetched(request, id, right, sources);
       if (fetched) return fetched;
       const passed = right.by === 'door' && (await answerPassing(request, id, sources));

@@ -154,10 +154,20 @@ async function begin(
   else await membership.start();
   await cosigning.start(() => membership.beat());
   follower.start();
-  const { replicate: patterns = [], diskBudgetBytes: bytesMax = null } = config;
+  const { replicate: patterns = [], diskBudgetBytes: bytesMax = null, upstream = null } = config;
   if (!packages || patterns.length === 0) return;
   const replication = startReplication({
-    ...{ ...basics, ...parts, packages, patterns, bytesMax, signal, index: stores.index, tarballs: stores.blobs },
+    ...{
+      ...basics,
+      ...parts,
+      packages,
+      patterns,
+      bytesMax,
+      upstream,
+      signal,
+      index: stores.index,
+      tarballs: stores.blobs,
+    },
     stored: () => tally.stored().bytes,
     pausesMs: deps.replicationPausesMs ?? REPLICATION_PAUSES_MS,
   });

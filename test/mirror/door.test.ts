@@ -19,9 +19,9 @@ type Packument = {
 };
 
 /** A mirror that keeps `DOOR`, in front of an origin; its clock is moved apart from the origin's. */
-async function startDoor(t: TestContext, origin: WholeOrigin, peers: string[] = []) {
+async function startDoor(t: TestContext, origin: WholeOrigin, peers: string[] = [], upstream: string | null = null) {
   let ahead = 0;
-  const config = { door: DOOR, peers, freshnessMs: 60_000 };
+  const config = { door: DOOR, peers, upstream, freshnessMs: 60_000 };
   const mirror = await startTestMirror(t, origin.door, config, { now: () => Date.now() + ahead });
   const atDoor = (path: string, question: Question = {}) =>
     ask(mirror.url, { target: path, ...question, headers: { host: 'packages.example', ...question.headers } });
@@ -89,6 +89,27 @@ test('a version with no more than a sha1 is checked against that', async (t) => 
     const reply = await atDoor('/alpha/-/alpha-1.0.0.tgz');
     assert.deepEqual([reply.status, reply.body], [200, tarballs['1.0.0']]);
   }
+});
+
+test('with the origin gone, tarballs come from the upstream where the operator names it, checked like all others', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const tarballs = { alpha: origin.put('alpha'), beta: origin.put('beta'), weak: origin.put('weak') };
+  const { packages } = origin.upstream;
+  packages.mutate('weak', ({ versions }) => {
+    delete versions['1.0.0']?.dist.integrity;
+  });
+  const { atDoor } = await startDoor(t, origin, [], origin.upstream.url);
+  for (const name of ['alpha', 'beta', 'weak']) await atDoor(`/${name}`);
+  await origin.close();
+
+  for (const name of ['alpha', 'weak'] as const) {
+    const reply = await atDoor(`/${name}/-/${name}-1.0.0.tgz`);
+    assert.deepEqual([reply.status, reply.body], [200, tarballs[name]['1.0.0']]);
+  }
+  const metrics = (await atDoor('/-/metrics')).body.toString();
+  assert.match(metrics, /mirror_fetches_total\{source="upstream",outcome="stored",role="mirror"\} 1/);
+  origin.upstream.fault(/beta-1/, 'corrupt');
+  assert.equal((await atDoor('/beta/-/beta-1.0.0.tgz')).status, 502);
 });
 
 test('with the origin gone, what is held goes on; what is not is said clearly; and it catches up', async (t) => {
