@@ -1,7 +1,7 @@
 /** Appends to an origin's log on a real disk, with a real key; in a process of its own. */
 import { openOriginKeys } from '../src/io/key-file.ts';
 import { openOriginStores } from '../src/io/stores.ts';
-import { type Log, openLog } from '../src/origin/log.ts';
+import { type Log, openLog } from '../src/origin/log/log.ts';
 import { madeMeasured } from './log-entries.ts';
 
 export type AppendRuns = {

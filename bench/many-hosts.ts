@@ -15,7 +15,7 @@ import { createLogger } from '../src/io/logger.ts';
 import { createMetrics } from '../src/io/metrics.ts';
 import { openOriginStores } from '../src/io/stores.ts';
 import { createUpstream } from '../src/io/upstream.ts';
-import { createMarkMaker } from '../src/origin/host-marks.ts';
+import { createMarkMaker } from '../src/origin/hosts/host-marks.ts';
 import { openRegistry } from '../src/origin/registry.ts';
 import { createTarballAnswers } from '../src/origin/tarball-answer.ts';
 import { madeHosts } from './made-hosts.ts';

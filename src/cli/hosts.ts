@@ -2,7 +2,7 @@
 import { UsageError } from '../core/errors.ts';
 import { columns } from '../core/text-table.ts';
 import { callAdmin } from '../io/admin-socket.ts';
-import type { HostListing } from '../origin/host-views.ts';
+import type { HostListing } from '../origin/hosts/host-views.ts';
 import { originDirOf } from './origin-dir.ts';
 
 /** What is shown of a row of `GET /hosts` on the admin socket. */

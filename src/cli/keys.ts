@@ -4,7 +4,7 @@ import { UsageError } from '../core/errors.ts';
 import { openDataDir, roleOf } from '../io/data-dir.ts';
 import { createLogger } from '../io/logger.ts';
 import { openOriginStores } from '../io/stores.ts';
-import { rotateLogKey, settleLogKey } from '../origin/rotate-log-key.ts';
+import { rotateLogKey, settleLogKey } from '../origin/log/rotate-log-key.ts';
 import { originDirOf } from './origin-dir.ts';
 
 /**

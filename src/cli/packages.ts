@@ -3,8 +3,8 @@ import { quote, UsageError } from '../core/errors.ts';
 import type { IncidentRow } from '../core/tables.ts';
 import { columns } from '../core/text-table.ts';
 import { callAdmin } from '../io/admin-socket.ts';
-import type { ListedKey, PackageState } from '../origin/package-admin.ts';
-import type { Halt } from '../origin/withdrawals.ts';
+import type { ListedKey, PackageState } from '../origin/learning/package-admin.ts';
+import type { Halt } from '../origin/learning/withdrawals.ts';
 import { originDirOf } from './origin-dir.ts';
 
 export async function listIncidents(data: string): Promise<void> {

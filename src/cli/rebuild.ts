@@ -13,8 +13,8 @@ import { openDataDir } from '../io/data-dir.ts';
 import type { MetadataStore } from '../io/metadata-store.ts';
 import { openMirrorStores, openOriginStores } from '../io/stores.ts';
 import { indexReader } from '../io/verify-stores.ts';
-import { openHeldLog } from '../mirror/held-log.ts';
-import { mendLog } from '../origin/log-batch.ts';
+import { openHeldLog } from '../mirror/log/held-log.ts';
+import { mendLog } from '../origin/log/log-batch.ts';
 import { dataDirsIn, type FoundDataDir } from './data-dirs.ts';
 
 /** What is folded, and how it is mended at a start. */

@@ -2,7 +2,7 @@
 import type { TreeHead } from '../core/merkle.ts';
 import { TILE_WIDTH } from '../core/tile.ts';
 import type { LogReader } from '../core/verify-log.ts';
-import type { LogSource } from '../mirror/log-source.ts';
+import type { LogSource } from '../mirror/log/log-source.ts';
 
 /** Files of either kind that are asked for before they are needed. */
 const AHEAD = 8;

@@ -11,7 +11,7 @@ import { type Check, Tally } from '../core/verify-report.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import { inParallel } from '../io/in-parallel.ts';
-import { createHeadFetcher } from '../mirror/fetch-head.ts';
+import { createHeadFetcher } from '../mirror/packages/fetch-head.ts';
 import type { RemoteServer } from './remote-server.ts';
 
 /** A version that can be had, with the hash that its tarball is pinned by. */

@@ -12,7 +12,7 @@ import { checkEntry } from '../core/verify-index.ts';
 import { verifyLog } from '../core/verify-log.ts';
 import { type Check, Tally } from '../core/verify-report.ts';
 import { FOLDS, tablesReader } from '../core/verify-tables.ts';
-import type { LogSource } from '../mirror/log-source.ts';
+import type { LogSource } from '../mirror/log/log-source.ts';
 import { remoteLog } from './remote-log.ts';
 
 /** What a check found besides what is to be told; null where it failed. */

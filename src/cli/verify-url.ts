@@ -9,7 +9,7 @@ import { Sample } from '../core/sample.ts';
 import { type Check, formatReport, Tally } from '../core/verify-report.ts';
 import { createHttpClient, type HttpClient } from '../io/http-client.ts';
 import { readNpmConfig } from '../io/npm-config.ts';
-import { createLogSource, SOURCE_TIMES } from '../mirror/log-source.ts';
+import { createLogSource, SOURCE_TIMES } from '../mirror/log/log-source.ts';
 import { openRemote, type RemoteServer } from './remote-server.ts';
 import { httpOptions, SOFTWARE } from './serving.ts';
 import { type Listed, verifyRemoteMeasured, verifyRemotePackages } from './verify-url-index.ts';

@@ -1,4 +1,4 @@
-/** The files of a log key that is about to take the place of another: what happens when is said in origin/rotate-log-key.ts. */
+/** The files of a log key that is about to take the place of another: what happens when is said in origin/log/rotate-log-key.ts. */
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { openKeysNote } from '../core/keys-note.ts';

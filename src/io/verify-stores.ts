@@ -19,7 +19,7 @@ import { readBounded } from './durable-file.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { MirrorStores, OriginStores } from './stores.ts';
 
-/** Where a mirror keeps them (mirror/held-log.ts, mirror/origin-keys.ts). */
+/** Where a mirror keeps them (mirror/log/held-log.ts, mirror/membership/origin-keys.ts). */
 const CHECKPOINT_SETTING = 'checkpoint';
 const ORIGIN_KEYS_FILE = 'origin-keys.note';
 

@@ -6,7 +6,7 @@ import { CHECKPOINT_HEADER, formatCheckpointHeader, parseCheckpointHeader } from
 import { formatSignature, splitNote } from '../core/note.ts';
 import type { HttpClient, HttpStream, RequestOptions } from '../io/http-client.ts';
 import type { Answer, Handler, Incoming } from '../io/http-server.ts';
-import type { LogFollower } from './log-follower.ts';
+import type { LogFollower } from './log/log-follower.ts';
 
 type Known = Pick<LogFollower, 'checkpoint' | 'hint'>;
 

@@ -1,6 +1,6 @@
 /** How a mirror says that it is: of the log, what it holds and whom it has it from. */
 import { toHex } from '../core/bytes.ts';
-import type { LogFollower } from './log-follower.ts';
+import type { LogFollower } from './log/log-follower.ts';
 
 /** @param now unix ms */
 export function logHealth(follower: LogFollower, now: number): Record<string, unknown> {

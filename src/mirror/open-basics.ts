@@ -7,9 +7,9 @@ import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { createGossip, type Gossip } from './gossip.ts';
-import { type HeldList, openHeldList } from './held-list.ts';
+import { type HeldList, openHeldList } from './membership/held-list.ts';
+import { type OriginTrust, openOriginTrust } from './membership/origin-keys.ts';
 import type { Cleanups, MirrorConfig, MirrorDeps } from './options.ts';
-import { type OriginTrust, openOriginTrust } from './origin-keys.ts';
 
 /** What everything else is opened over. */
 export type Basics = {

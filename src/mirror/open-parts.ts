@@ -1,15 +1,15 @@
 /** Opens all that a mirror is made of behind its server: log, cosignatures, blobs, packages, withdrawals. */
 import { readPolicyFile } from '../io/policy-file.ts';
-import { type MirrorCosigning, openMirrorCosigning } from './cosigning.ts';
-import type { LogFollower } from './log-follower.ts';
+import { type Blobs, openBlobs } from './blobs/open-blobs.ts';
+import { openTombstones, type Tombstones } from './blobs/tombstones.ts';
+import { type MirrorCosigning, openMirrorCosigning } from './cosigning/cosigning.ts';
+import type { LogFollower } from './log/log-follower.ts';
+import { LOG_TIMES, openLogFollower } from './log/open-log.ts';
 import type { Basics } from './open-basics.ts';
-import { type Blobs, openBlobs } from './open-blobs.ts';
-import { LOG_TIMES, openLogFollower } from './open-log.ts';
-import { openPackages, type Packages } from './open-packages.ts';
-import { openWithdrawals } from './open-withdrawals.ts';
 import type { Cleanups, MirrorConfig, MirrorDeps } from './options.ts';
-import { openTombstones, type Tombstones } from './tombstones.ts';
-import type { Withdrawals } from './withdrawals.ts';
+import { openPackages, type Packages } from './packages/open-packages.ts';
+import { openWithdrawals } from './withdrawals/open-withdrawals.ts';
+import type { Withdrawals } from './withdrawals/withdrawals.ts';
 
 export type Parts = Blobs & {
   readonly follower: LogFollower;

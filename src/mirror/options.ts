@@ -3,13 +3,13 @@ import type { MirrorSettings } from '../core/role-config.ts';
 import type { HttpClientOptions } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import type { ScrubRate } from '../io/scrubber.ts';
-import type { CosignerTimes } from './cosigner.ts';
-import type { HeldLogStep } from './held-log.ts';
-import type { RetryTimes } from './membership.ts';
-import type { LogTimes } from './open-log.ts';
-import type { FetchTimes } from './pull-blob.ts';
-import type { TombstoneStep } from './tombstones.ts';
-import type { Pauses } from './withdrawals.ts';
+import type { FetchTimes } from './blobs/pull-blob.ts';
+import type { TombstoneStep } from './blobs/tombstones.ts';
+import type { CosignerTimes } from './cosigning/cosigner.ts';
+import type { HeldLogStep } from './log/held-log.ts';
+import type { LogTimes } from './log/open-log.ts';
+import type { RetryTimes } from './membership/membership.ts';
+import type { Pauses } from './withdrawals/withdrawals.ts';
 
 export type MirrorConfig = MirrorSettings & {
   /** Default false: the host appears in the log and in the list of hosts. */

@@ -11,15 +11,15 @@ import type { BlobId } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { HostKeys } from '../io/key-file.ts';
 import { type Metrics, metricsAnswer } from '../io/metrics.ts';
-import type { MirrorCosigning } from './cosigning.ts';
+import type { BlobServer, FetchRight } from './blobs/serve-blob.ts';
+import type { MirrorCosigning } from './cosigning/cosigning.ts';
 import { logHealth } from './health.ts';
-import type { HeldList } from './held-list.ts';
-import type { LogFollower } from './log-follower.ts';
-import type { Membership } from './membership.ts';
-import type { Packages } from './open-packages.ts';
-import type { OriginTrust } from './origin-keys.ts';
-import type { BlobServer, FetchRight } from './serve-blob.ts';
-import type { Withdrawals } from './withdrawals.ts';
+import type { LogFollower } from './log/log-follower.ts';
+import type { HeldList } from './membership/held-list.ts';
+import type { Membership } from './membership/membership.ts';
+import type { OriginTrust } from './membership/origin-keys.ts';
+import type { Packages } from './packages/open-packages.ts';
+import type { Withdrawals } from './withdrawals/withdrawals.ts';
 
 export type MirrorRoutesDeps = {
   readonly keys: HostKeys;

@@ -5,14 +5,14 @@ import { serveAdmin } from '../io/admin-socket.ts';
 import { createHttpServer, type Handler } from '../io/http-server.ts';
 import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
-import { listenToFeed } from './listen.ts';
-import type { LogFollower } from './log-follower.ts';
-import { createMembership, type Membership, type MembershipState, RETRY_TIMES } from './membership.ts';
+import { openMirrorDoor } from './door/open-door.ts';
+import type { LogFollower } from './log/log-follower.ts';
+import { listenToFeed } from './membership/listen.ts';
+import { createMembership, type Membership, type MembershipState, RETRY_TIMES } from './membership/membership.ts';
 import { type Basics, openBasics } from './open-basics.ts';
-import { openMirrorDoor } from './open-door.ts';
 import { openParts, type Parts } from './open-parts.ts';
 import type { Cleanups, MirrorConfig, MirrorDeps } from './options.ts';
-import { REPLICATION_PAUSES_MS, startReplication } from './replicate.ts';
+import { REPLICATION_PAUSES_MS, startReplication } from './packages/replicate.ts';
 import { createMirrorRoutes } from './routes.ts';
 
 export type RunningMirror = {

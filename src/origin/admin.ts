@@ -1,8 +1,8 @@
 /** What the command line asks of a running origin, over its admin socket. */
 import { BadRequestError, NotFoundError } from '../core/errors.ts';
 import type { AdminHandler, AdminRequest } from '../io/admin-socket.ts';
-import type { Hosts } from './hosts.ts';
-import { type PackageAdmin, reasonOf } from './package-admin.ts';
+import type { Hosts } from './hosts/hosts.ts';
+import { type PackageAdmin, reasonOf } from './learning/package-admin.ts';
 
 /** @param verify checks everything stored, and answers with a report for people */
 export function createAdminHandler(deps: {

@@ -18,8 +18,8 @@ import type { BlobId, BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Incoming, jsonAnswer, problemAnswer } from '../io/http-server.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Metrics } from '../io/metrics.ts';
-import type { Gossip } from './gossip.ts';
-import type { Hosts } from './hosts.ts';
+import type { Hosts } from './hosts/hosts.ts';
+import type { Gossip } from './log/gossip.ts';
 
 export type FederationRoutesDeps = {
   readonly hosts: Hosts;

@@ -2,9 +2,9 @@
 import { toHex } from '../core/bytes.ts';
 import { CACHE } from '../core/http-semantics.ts';
 import { type Answer, jsonAnswer, problemAnswer } from '../io/http-answer.ts';
-import type { ForkGuard } from './fork-guard.ts';
-import type { Hosts } from './hosts.ts';
-import type { Log } from './log.ts';
+import type { Hosts } from './hosts/hosts.ts';
+import type { ForkGuard } from './log/fork-guard.ts';
+import type { Log } from './log/log.ts';
 import type { Registry } from './registry.ts';
 
 /** @param failure why nothing can be stored any more; null while all is well */

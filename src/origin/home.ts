@@ -9,10 +9,10 @@ import type { HostView } from '../core/selection.ts';
 import { type Answer, type Incoming, jsonAnswer } from '../io/http-server.ts';
 import type { HomeLog } from '../web/home-log.ts';
 import { HOME_HEADERS, type MirrorState, renderHomePage, wantsPage } from '../web/home-page.ts';
-import type { ChangedPackages } from './changed-packages.ts';
-import type { Cosignatures } from './cosignatures.ts';
-import type { ForkGuard } from './fork-guard.ts';
-import type { Hosts } from './hosts.ts';
+import type { ChangedPackages } from './changes/changed-packages.ts';
+import type { Cosignatures } from './cosigning/cosignatures.ts';
+import type { Hosts } from './hosts/hosts.ts';
+import type { ForkGuard } from './log/fork-guard.ts';
 
 export type HomeDeps = {
   readonly hosts: Pick<Hosts, 'views'>;

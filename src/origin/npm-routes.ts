@@ -14,8 +14,8 @@ import type { Forms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { type Answer, type Handler, type Incoming, jsonAnswer } from '../io/http-server.ts';
 import { MissingBlobError, storedBlob } from '../io/stored-blob.ts';
-import type { Changes } from './changes.ts';
-import type { Learned, Learner } from './learner.ts';
+import type { Changes } from './changes/changes.ts';
+import type { Learned, Learner } from './learning/learner.ts';
 import type { TarballAnswers } from './tarball-answer.ts';
 
 export type NpmRoutesDeps = {

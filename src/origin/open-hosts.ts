@@ -1,11 +1,11 @@
 /** Opens the keeping of hosts, with what it is judged by: what they hold, and what they still serve after a withdrawal. */
 import { createHttpClient } from '../io/http-client.ts';
-import type { Cosigning } from './cosigning.ts';
-import { createHosts, type Hosts, type HostsDeps } from './hosts.ts';
+import type { Cosigning } from './cosigning/cosigning.ts';
+import { createHosts, type Hosts, type HostsDeps } from './hosts/hosts.ts';
+import { createWithdrawalJudge } from './hosts/withdrawal-judge.ts';
 import { type Parts, userAgent } from './open-parts.ts';
 import type { Cleanups, OriginConfig, OriginDeps } from './options.ts';
-import { createWithdrawalJudge } from './withdrawal-judge.ts';
-import { openWithdrawnTarballs } from './withdrawn-tarballs.ts';
+import { openWithdrawnTarballs } from './tarballs/withdrawn-tarballs.ts';
 
 export async function openHosts(
   {

@@ -9,9 +9,9 @@ import { createMetrics, type Metrics } from '../io/metrics.ts';
 import { startScrubber } from '../io/scrubber.ts';
 import { type OriginStores, openOriginStores } from '../io/stores.ts';
 import { createUpstream, type Upstream } from '../io/upstream.ts';
+import { settleLogKey } from './log/rotate-log-key.ts';
 import type { Cleanups, OriginConfig, OriginDeps } from './options.ts';
 import { openRegistry, type Registry } from './registry.ts';
-import { settleLogKey } from './rotate-log-key.ts';
 import { settleUpstream } from './settle-upstream.ts';
 
 /** The keys note is from before there was such a key, and only the root key can renew it. */

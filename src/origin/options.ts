@@ -5,7 +5,7 @@ import type { SelectHost } from '../core/selection.ts';
 import type { HttpClientOptions } from '../io/http-client.ts';
 import type { Logger } from '../io/logger.ts';
 import type { ScrubRate } from '../io/scrubber.ts';
-import type { CosigningTimes } from './cosigning.ts';
+import type { CosigningTimes } from './cosigning/cosigning.ts';
 import type { RegistryTimes, Step } from './registry.ts';
 
 export type OriginConfig = OriginSettings & {

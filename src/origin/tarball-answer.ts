@@ -16,12 +16,12 @@ import type { ByteRange } from '../io/blob-store.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { endingAs } from '../io/unfinished-body.ts';
-import type { TarballRef } from './download-tarball.ts';
-import type { Hosts } from './hosts.ts';
-import type { Learner } from './learner.ts';
-import { type PackageIndex, versionOfFile } from './package-index.ts';
-import type { Streaming } from './stream-in.ts';
-import type { Tarballs } from './tarballs.ts';
+import type { Hosts } from './hosts/hosts.ts';
+import { type PackageIndex, versionOfFile } from './index/package-index.ts';
+import type { Learner } from './learning/learner.ts';
+import type { TarballRef } from './tarballs/download-tarball.ts';
+import type { Streaming } from './tarballs/stream-in.ts';
+import type { Tarballs } from './tarballs/tarballs.ts';
 
 export type TarballAnswers = {
   answer(incoming: Incoming, name: string, file: string, door: Door): Promise<Answer>;

@@ -8,7 +8,7 @@ import { openHostsList } from '../../src/core/hosts-list.ts';
 import { checkIdentity } from '../../src/core/membership.ts';
 import { blobPath } from '../../src/io/blob-path.ts';
 import { openHostKeys } from '../../src/io/key-file.ts';
-import { createHostSigner } from '../../src/mirror/ask-origin.ts';
+import { createHostSigner } from '../../src/mirror/membership/ask-origin.ts';
 import { type HostsOrigin, startHostsOrigin } from '../support/hosts-origin.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { markedUrl, randomBlob, startMember, startTestMirror, type TestMirror } from '../support/test-mirror.ts';

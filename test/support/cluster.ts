@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { callAdmin } from '../../src/io/admin-socket.ts';
-import type { HostListing } from '../../src/origin/host-views.ts';
+import type { HostListing } from '../../src/origin/hosts/host-views.ts';
 import { type Forwarder, loopbackNetwork, startForwarder } from './forwarder.ts';
 import { type Meddler, startMeddler } from './meddler.ts';
 import { freePort, type Running, startCommand } from './processes.ts';

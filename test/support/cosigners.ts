@@ -7,7 +7,7 @@ import { type Cosigner, openCosigner } from '../../src/io/cosigner.ts';
 import { createHttpServer } from '../../src/io/http-server.ts';
 import { openCosignerKey } from '../../src/io/key-file.ts';
 import { createMetrics } from '../../src/io/metrics.ts';
-import { createWitness } from '../../src/mirror/witness.ts';
+import { createWitness } from '../../src/mirror/cosigning/witness.ts';
 import { LogLines } from './log-lines.ts';
 import { newSigner } from './signed-log.ts';
 import { tempFolder } from './temp-folder.ts';

@@ -12,10 +12,10 @@ import { createHttpServer, type Incoming, problemAnswer } from '../../src/io/htt
 import { type OriginKeys, openOriginKeys } from '../../src/io/key-file.ts';
 import { createMetrics, type Metrics } from '../../src/io/metrics.ts';
 import { createFederationRoutes } from '../../src/origin/federation-routes.ts';
-import { createGossip } from '../../src/origin/gossip.ts';
-import { createHosts, type Hosts } from '../../src/origin/hosts.ts';
-import { openLog } from '../../src/origin/log.ts';
-import type { ProbeBlob } from '../../src/origin/probe.ts';
+import { createHosts, type Hosts } from '../../src/origin/hosts/hosts.ts';
+import type { ProbeBlob } from '../../src/origin/hosts/probe.ts';
+import { createGossip } from '../../src/origin/log/gossip.ts';
+import { openLog } from '../../src/origin/log/log.ts';
 import { LogLines } from './log-lines.ts';
 import { MemoryBlobStore } from './memory-blob-store.ts';
 import { MemoryMetadataStore } from './memory-metadata-store.ts';

@@ -1,5 +1,5 @@
-import type { HeldCheckpoint } from '../../src/mirror/held-log.ts';
-import type { LogFollower } from '../../src/mirror/log-follower.ts';
+import type { HeldCheckpoint } from '../../src/mirror/log/held-log.ts';
+import type { LogFollower } from '../../src/mirror/log/log-follower.ts';
 
 /** Resolves with the checkpoint that is served once it covers so many entries. */
 export function reached(follower: LogFollower, size: number): Promise<HeldCheckpoint> {

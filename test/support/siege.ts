@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { bundlePath, newTiles, tilePath } from '../../src/core/tile.ts';
-import type { SourceState } from '../../src/mirror/log-follower.ts';
+import type { SourceState } from '../../src/mirror/log/log-follower.ts';
 import { projectRoot } from './folders.ts';
 import { runCommand } from './processes.ts';
 import { type LogServer, SignedLog, serveLog, vkeyOf } from './signed-log.ts';

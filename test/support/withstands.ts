@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { afterEach, before, describe, it } from 'node:test';
-import type { SourceState } from '../../src/mirror/log-follower.ts';
+import type { SourceState } from '../../src/mirror/log/log-follower.ts';
 import { sent } from './lies.ts';
 import { lifetime } from './lifetime.ts';
 import { besiege, type Siege, type SourceName } from './siege.ts';

@@ -12,9 +12,9 @@ import { openDataDir } from '../../../src/io/data-dir.ts';
 import { writeDurably } from '../../../src/io/durable-file.ts';
 import { openHostKeys, openOriginKeys } from '../../../src/io/key-file.ts';
 import { type OriginStores, openMirrorStores, openOriginStores } from '../../../src/io/stores.ts';
-import { openHeldLog } from '../../../src/mirror/held-log.ts';
-import { composeHead } from '../../../src/origin/compose-head.ts';
-import { type Log, openLog, type Published } from '../../../src/origin/log.ts';
+import { openHeldLog } from '../../../src/mirror/log/held-log.ts';
+import { composeHead } from '../../../src/origin/learning/compose-head.ts';
+import { type Log, openLog, type Published } from '../../../src/origin/log/log.ts';
 import { blobOf, bytesOf, stream } from '../../io/blob-store-contract.ts';
 
 /** The tarball of `small@1.0.0`: large enough to have chunk hashes beside it. */

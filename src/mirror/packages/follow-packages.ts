@@ -1,0 +1,186 @@
+/**
+ * The packages of a mirror with a door: which head a name has is what the verified log says, and nobody else.
+ *
+ * Inside the freshness bound answers come from here alone. Outside it the origin is asked, so that it learns what has
+ * changed; then the log is followed, and what that says is served. A head that the origin names and its log does not hold
+ * is never served. Where the origin can't be reached, what the log said last is served, marked stale, for as long as that
+ * lasts; and where the content of a new head can't be had, the one before it.
+ */
+import { FederationError, NotFoundError, UpstreamError, WithdrawnError } from '../../core/errors.ts';
+import type { VersionEntry } from '../../core/head.ts';
+import { change, type FollowedRow, type NameRow, versionKey } from '../../core/tables.ts';
+import { HEAD_HEADER } from '../../door/answers.ts';
+import type { HttpClient } from '../../io/http-client.ts';
+import type { Logger } from '../../io/logger.ts';
+import type { Metrics } from '../../io/metrics.ts';
+import { SerialByKey } from '../../io/serial.ts';
+import type { DoorStores } from '../../io/stores.ts';
+import type { LogFollower } from '../log/log-follower.ts';
+import type { HeadFetcher } from './fetch-head.ts';
+import { createPackageContents, type PackageContent } from './package-contents.ts';
+
+/** A package as this door shows it. */
+export type ShownPackage = {
+  readonly name: string;
+  readonly content: PackageContent;
+  readonly stale: boolean;
+  /** Which entry of the log names its head. */
+  readonly index: number;
+};
+
+export type FollowedPackages = {
+  /** @throws NotFoundError, WithdrawnError, UpstreamError, UpstreamTimeoutError */
+  get(name: string): Promise<ShownPackage>;
+  /**
+   * A version of a package that is shown; null if it has none.
+   * @throws WithdrawnError if the log withdrew it since its head was made, or for good
+   */
+  version(shown: ShownPackage, version: string): Promise<VersionEntry | null>;
+};
+
+export type FollowPackagesDeps = {
+  readonly origin: string;
+  readonly client: HttpClient;
+  readonly stores: DoorStores;
+  readonly heads: HeadFetcher;
+  readonly follower: Pick<LogFollower, 'catchUp'>;
+  readonly freshnessMs: number;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  /** Unix ms. */
+  readonly now: () => number;
+};
+
+/** How long a client waits for the origin where something is known already. */
+const PATIENCE_MS = 10_000;
+/** After a failure the origin is left alone for so long, for all packages that are known. */
+const AWAY_MS = 10_000;
+const ANSWER_BYTES_MAX = 64 * 1024;
+/** What a door has to answer for, besides "ask later". */
+const IS_ABOUT_NAME = new Set([200, 404, 451]);
+
+export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
+  const { stores, heads, freshnessMs, logger, metrics, now } = deps;
+  const { metadata, blobs } = stores;
+  const contents = createPackageContents(blobs);
+  const flights = new Map<string, Promise<void>>();
+  const rows = new SerialByKey();
+  let awayUntil = 0;
+
+  const nameOf = (name: string) => metadata.get('name', name);
+
+  /** What this machine alone knows of a name. */
+  function note(name: string, part: Partial<FollowedRow>): Promise<void> {
+    return rows.run(name, async () => {
+      const row = (await metadata.get('followed', name)) ?? { head: null, checked: 0 };
+      await metadata.write([change('followed', name, { ...row, ...part })]);
+    });
+  }
+
+  function fly(key: string, task: () => Promise<void>): Promise<void> {
+    const flight = flights.get(key) ?? task().finally(() => flights.delete(key));
+    flights.set(key, flight);
+    return flight;
+  }
+
+  /** Lets the origin look at a name, and follows its log if that has anything new about it. */
+  async function ask(name: string): Promise<void> {
+    const said = await headAtOrigin(deps, name);
+    const before = (await nameOf(name))?.head ?? null;
+    if (said !== before) {
+      await deps.follower.catchUp();
+      const after = (await nameOf(name))?.head ?? null;
+      // Another head than before may just be newer than the one that was named.
+      if (said !== null && after === before) refuseUnlogged(name, said, after);
+    }
+    await note(name, { checked: now() });
+  }
+
+  function refuseUnlogged(name: string, said: string, logged: string | null): void {
+    metrics.counter('mirror_unlogged_heads_total', 'Heads that the origin named and its log does not hold').inc();
+    logger.error({ name, said, logged }, 'the origin names a head that its log does not hold; it is not served');
+    if (logged !== null) return;
+    throw new UpstreamError({ what: `${name} at the origin`, reason: 'it names a head that its log does not hold' });
+  }
+
+  /** A clock that was put back must not stretch the pause. */
+  function isAway(): boolean {
+    const leftMs = awayUntil - now();
+    return leftMs > 0 && leftMs <= AWAY_MS;
+  }
+
+  /** Whether what the log says of a name may be out of date, because the origin can't be asked now. */
+  async function isStale(name: string): Promise<boolean> {
+    const followed = await metadata.get('followed', name);
+    const age = followed ? now() - followed.checked : Number.POSITIVE_INFINITY;
+    if (age >= 0 && age < freshnessMs) return false;
+    if (isAway() && isKnown(await nameOf(name))) return true;
+    try {
+      await fly(`name ${name}`, () => ask(name));
+      return false;
+    } catch (error) {
+      if (!(error instanceof FederationError) || !isKnown(await nameOf(name))) throw error;
+      awayUntil = now() + AWAY_MS;
+      logger.warn({ name, reason: error.message }, 'the origin could not be asked; serving what the log said last');
+      return true;
+    }
+  }
+
+  /** Fetches what is not held, and remembers that it now is. */
+  async function obtain(name: string, head: string): Promise<void> {
+    if (await contents.holds(head)) return;
+    await fly(`head ${head}`, async () => {
+      await heads.fetch(name, head);
+      await note(name, { head });
+    });
+  }
+
+  /** The content of a head, or, where that can't be had, of the last one that was held whole. */
+  async function show(name: string, { head, index }: Named, stale: boolean): Promise<ShownPackage> {
+    try {
+      await obtain(name, head);
+      return { name, content: await contents.load(head), stale, index };
+    } catch (error) {
+      const held = (await metadata.get('followed', name))?.head ?? null;
+      if (!(error instanceof FederationError) || held === null || held === head) throw error;
+      logger.warn({ name, reason: error.message }, 'a new head could not be had; serving the one before it');
+      // Nothing that the log withdrew since may be shown, so all of it counts as newer than this head.
+      return { name, content: await contents.load(held), stale: true, index: -1 };
+    }
+  }
+
+  return {
+    async get(name) {
+      const stale = await isStale(name);
+      const row = await nameOf(name);
+      if (row?.withdrawn) throw new WithdrawnError({ subject: name, reason: row.withdrawn.reason });
+      if (!row?.head) throw new NotFoundError(`${name} is not in this registry: its origin has no such package`);
+      return show(name, { head: row.head, index: row.index }, stale);
+    },
+    async version({ name, content, index }, version) {
+      const entry = content.entries.get(version) ?? null;
+      const gone = await metadata.get('withdrawn', versionKey(name, version));
+      if (!gone || (entry && gone.index < index)) return entry;
+      throw new WithdrawnError({ subject: `${name}@${version}`, reason: gone.reason });
+    },
+  };
+}
+
+type Named = { readonly head: string; readonly index: number };
+
+/** Whether the log says enough of a name to answer for it. */
+function isKnown(row: NameRow | null): boolean {
+  return row !== null && (row.head !== null || row.withdrawn !== null);
+}
+
+/** The head that the origin names now, after it looked; null where it has none to show. */
+async function headAtOrigin({ origin, client }: FollowPackagesDeps, name: string): Promise<string | null> {
+  const what = `${name} at the origin`;
+  const { status, headers } = await client.request(`${origin}/${name.replace('/', '%2f')}`, {
+    ...{ method: 'HEAD', maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs: PATIENCE_MS, what },
+    headers: { 'accept-encoding': 'identity' },
+  });
+  const head = headers[HEAD_HEADER] ?? null;
+  if (IS_ABOUT_NAME.has(status) && (status === 200) === (head !== null)) return head;
+  throw new UpstreamError({ what, reason: `it answered with status ${status}` });
+}

@@ -1,0 +1,59 @@
+/** What packages are made of, by the hash of their heads, read from the store and kept in memory. */
+import { text } from '../../core/bytes.ts';
+import { type Head, parseHead, type VersionEntry } from '../../core/head.ts';
+import { canonicalFile } from '../../core/manifest.ts';
+import { readPages } from '../../core/pages.ts';
+import type { BlobStore } from '../../io/blob-store.ts';
+import { storedBlob } from '../../io/stored-blob.ts';
+import { inTurns } from '../../io/turn.ts';
+
+export type PackageContent = {
+  readonly head: Head;
+  readonly hash: string;
+  readonly tags: Readonly<Record<string, string>>;
+  /** By version. */
+  readonly entries: ReadonlyMap<string, VersionEntry>;
+  /** Version by tarball file name, as given out and in its canonical spelling. */
+  readonly files: ReadonlyMap<string, string>;
+};
+
+export type PackageContents = {
+  /** Whether all of it is stored. */
+  holds(hash: string): Promise<boolean>;
+  /** Rejects if it is not stored. */
+  load(hash: string): Promise<PackageContent>;
+};
+
+const PACKAGES_MAX = 2_000;
+
+export function createPackageContents(blobs: BlobStore): PackageContents {
+  const kept = new Map<string, PackageContent>();
+
+  async function read(hash: string): Promise<PackageContent> {
+    const blob = (hex: string) => storedBlob(blobs, hex, `head ${hash}`);
+    const head = parseHead(await blob(hash));
+    const entries = await inTurns(readPages(head, await Promise.all(head.pages.map(blob))));
+    const tags = JSON.parse(text(await blob(head.tags))) as Record<string, string>;
+    const byVersion = new Map(entries.map((entry) => [entry.version, entry]));
+    return { head, hash, tags, entries: byVersion, files: filesOf(head.name, entries) };
+  }
+
+  return {
+    // A head is stored after all that it names (fetch-head.ts).
+    holds: async (hash) => kept.has(hash) || blobs.has({ algorithm: 'sha256', hex: hash }),
+    async load(hash) {
+      const known = kept.get(hash);
+      if (known) return known;
+      const content = await read(hash);
+      kept.set(hash, content);
+      if (kept.size > PACKAGES_MAX) kept.delete(kept.keys().next().value as string);
+      return content;
+    },
+  };
+}
+
+/** A file name that is given out goes before a canonical spelling that happens to be the same. */
+function filesOf(name: string, entries: readonly VersionEntry[]): Map<string, string> {
+  const canonical = entries.map(({ version }) => [canonicalFile(name, version), version] as const);
+  return new Map([...canonical, ...entries.map(({ file, version }) => [file, version] as const)]);
+}

@@ -1,0 +1,301 @@
+/**
+ * Intake: asks the upstream about a package or a version and puts what may be published into the journal.
+ *
+ * Order: blobs first, then the journal (the commit point), then the note of when the upstream was asked. A crash before
+ * the commit point leaves blobs that nothing names; after it, a package that will be asked for once more than needed.
+ *
+ * A package and single versions of it may be asked for at the same time. What came is judged against the package as it
+ * stands then, not as it stood when the question was asked, and by one at a time, so that no pin is overwritten unseen.
+ */
+import { setTimeout } from 'node:timers/promises';
+import { utf8 } from '../../core/bytes.ts';
+import { ConflictError, MalformedError, NotFoundError, UpstreamError } from '../../core/errors.ts';
+import { sha256Hex } from '../../core/hash.ts';
+import { formatVersionEntry } from '../../core/head.ts';
+import type { Incident } from '../../core/learn.ts';
+import { PACKUMENT_ROOMS } from '../../core/limits.ts';
+import { takeManifest } from '../../core/manifest.ts';
+import type { UpstreamRow } from '../../core/tables.ts';
+import type { BlobStore } from '../../io/blob-store.ts';
+import { createBodyRooms, type Room } from '../../io/body-rooms.ts';
+import { createGate } from '../../io/gate.ts';
+import type { MetadataStore } from '../../io/metadata-store.ts';
+import { SerialByKey } from '../../io/serial.ts';
+import { storedBlob } from '../../io/stored-blob.ts';
+import { inTurns, sha256InTurns } from '../../io/turn.ts';
+import type { Upstream } from '../../io/upstream.ts';
+import { putBlobs, restoreBlobs } from '../index/package-blobs.ts';
+import { listedCount, type PackageIndex, type PackageView } from '../index/package-index.ts';
+import type { Log } from '../log/log.ts';
+import type { NewEntry } from '../log/log-batch.ts';
+import { composeHead, withSequence } from './compose-head.ts';
+import type { Freshness } from './freshness.ts';
+import type { Incidents } from './incidents.ts';
+import {
+  entriesFor,
+  type Repinned,
+  type RepinOrder,
+  repinnedBy,
+  withdrawalsOf,
+  withdrawnIncident,
+} from './intake-entries.ts';
+import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
+import { noteTarballUrls } from './tarball-urls.ts';
+import type { UpstreamKeys } from './upstream-keys.ts';
+import type { Withdrawals } from './withdrawals.ts';
+
+export type Intake = {
+  /** Asks for the packument and takes it in. Resolves when the tables show the outcome. */
+  packument(name: string): Promise<void>;
+  /** Asks for one version of a package whose packument is not wanted; nothing happens if there is none. */
+  version(name: string, version: string): Promise<void>;
+  /**
+   * Asks for the packument and takes what it shows for one version in place of what is pinned, by an admin's order.
+   * @throws NotFoundError or ConflictError if there is nothing that could be pinned anew
+   */
+  repin(name: string, order: RepinOrder): Promise<void>;
+};
+
+/** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
+type Outcome = 'taken' | { readonly reason: string; readonly heldBack: boolean };
+
+/**
+ * Nothing is left of a package, and why; `emptied` is the hash of the document that says so, if there is one.
+ * `heldBack`: the document has versions, none of which may be published.
+ */
+type Gone = { readonly emptied: string | null; readonly reason: string; readonly heldBack: boolean };
+
+const GONE = 'withdrawn by the upstream';
+/** Versions that were learned alone and are asked for anew at one look at their package. */
+const ALONE_MAX = 20;
+/** Packuments that are split and composed at the same time; bounds memory. */
+const TAKING_MAX = 4;
+
+export function createIntake(deps: {
+  metadata: MetadataStore;
+  blobs: BlobStore;
+  log: Log;
+  index: PackageIndex;
+  upstream: Upstream;
+  keys: UpstreamKeys;
+  freshness: Freshness;
+  incidents: Incidents;
+  withdrawals: Withdrawals;
+  timeoutMs: number;
+  /** Pause before the second look at a package that is gone. */
+  secondLookMs: number;
+  step?: (name: 'intake:blobs-stored' | 'intake:journaled') => void;
+}): Intake {
+  const { metadata, blobs, log, index, upstream, keys, freshness, incidents, withdrawals } = deps;
+  const taking = createGate(TAKING_MAX);
+  const rooms = createBodyRooms(PACKUMENT_ROOMS);
+  const judging = new SerialByKey();
+  /** Nothing else changes the package while the task runs. */
+  const alone = <T>(name: string, task: (view: PackageView) => Promise<T>): Promise<T> =>
+    judging.run(name, async () => task(await index.get(name)));
+
+  const blob = (hex: string): Promise<Uint8Array> => storedBlob(blobs, hex, 'a version');
+  const takeDeps: TakeDeps = {
+    blob,
+    measured: (pinned) => metadata.get('measured', pinned),
+    verdict: (name, version, dist, time) => keys.verdict(name, version, dist, time),
+    habit: () => keys.habit(),
+  };
+
+  async function commit(fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
+    await putBlobs(blobs, fresh);
+    deps.step?.('intake:blobs-stored');
+    await log.append(entries);
+    deps.step?.('intake:journaled');
+    await keys.remember();
+  }
+
+  /** With an order the version is judged as if it were seen for the first time. */
+  async function takeIn(view: PackageView, bytes: Uint8Array, order: RepinOrder | null = null): Promise<Outcome> {
+    const rows = await inTurns(view.rows.unpack());
+    if (order) rows.delete(order.version);
+    const known = { rows, order: view.rows.order(), tags: view.head ? view.tags : null };
+    const taken = await takePackument(view.name, bytes, known, takeDeps).catch((error) => {
+      throw asUpstreamError(view.name, error);
+    });
+    await incidents.report(taken.incidents);
+    const repin = order && repinnedBy(order, taken, view);
+    if (taken.entries.length === 0) {
+      const reason = taken.withdrawn.find(({ isGone }) => !isGone)?.reason ?? GONE;
+      return { reason, heldBack: taken.incidents.length > 0 };
+    }
+    await follow(view, taken);
+    await publish(view, taken, repin);
+    return 'taken';
+  }
+
+  async function publish(view: PackageView, taken: TakenPackument, repin: Repinned | null): Promise<void> {
+    const shown = await composeHead(taken, Math.max(view.seq, 1), blob);
+    const composed = withSequence(shown, view);
+    await noteTarballUrls(metadata, view.name, taken.urls);
+    if (composed) {
+      const fresh = repin ? new Map(composed.blobs).set(repin.entry, repin.line) : composed.blobs;
+      return commit(fresh, entriesFor(taken, composed, repin));
+    }
+    if (repin) throw new ConflictError(`${view.name}@${repin.order.version} is pinned as the upstream shows it`);
+    await restoreBlobs(blobs, shown.blobs);
+    if (!view.head) index.forget(view.name);
+  }
+
+  /** Counts the look, and sees to it that what is gone may be withdrawn. */
+  async function follow(view: PackageView, { withdrawn }: TakenPackument): Promise<void> {
+    const gone = withdrawn.filter(({ isGone }) => isGone).length;
+    if (isKnown(view)) await withdrawals.admit(view.name, { versions: listedCount(view), gone });
+    await incidents.report(withdrawn.map((one) => withdrawnIncident(view.name, one)));
+  }
+
+  /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
+  async function isStillGone(name: string, emptied: string | null): Promise<boolean> {
+    await setTimeout(deps.secondLookMs);
+    return rooms(async (room) => {
+      const answer = await upstream.packument(name, null, deps.timeoutMs, room);
+      if (answer.kind !== 'fresh') return answer.kind === 'missing';
+      return (await sha256InTurns(answer.bytes)) === emptied;
+    });
+  }
+
+  /** The upstream has no such package, or nothing left in it that may be published. */
+  async function gone(name: string, { emptied, reason, heldBack }: Gone): Promise<void> {
+    // What was learned alone was judged alone: other versions that are held back say nothing of it.
+    const mayBeWithdrawn = (view: PackageView) =>
+      isKnown(view) && !view.withdrawn && !(heldBack && listedCount(view) === 0);
+    if (mayBeWithdrawn(await index.get(name))) {
+      if (!(await isStillGone(name, emptied))) {
+        throw new UpstreamError({ what: name, reason: 'the upstream contradicts itself' });
+      }
+      await alone(name, async (view) => {
+        if (mayBeWithdrawn(view)) await withdraw(view, reason);
+      });
+    }
+    if (heldBack) await followAlone(name);
+    await freshness.checked(name, heldBack ? { ...absentRow, body: emptied } : absentRow);
+  }
+
+  async function withdraw(view: PackageView, reason: string): Promise<void> {
+    const { name } = view;
+    if (reason === GONE) await withdrawals.admit(name, { versions: listedCount(view), gone: 'all' });
+    await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
+    await commit(new Map(), withdrawalsOf(name, [{ version: '*', reason }]));
+  }
+
+  /** One look at the packument; what came is held no longer than this takes. */
+  async function look(name: string, room: Room): Promise<Gone | Omit<UpstreamRow, 'checked'>> {
+    const view = await index.get(name);
+    const before = view.head ? await freshness.validators(name) : null;
+    const answer = await upstream.packument(name, before, deps.timeoutMs, room);
+    if (answer.kind === 'missing') return { emptied: null, reason: GONE, heldBack: false };
+    if (answer.kind === 'not-modified') {
+      await unchanged(view);
+      return before ?? absentRow;
+    }
+    const { bytes, etag, lastModified } = answer;
+    const body = await sha256InTurns(bytes);
+    if (body === before?.body) await unchanged(view);
+    else {
+      await keys.refresh();
+      const outcome = await taking(() => alone(name, (current) => takeIn(current, bytes)));
+      if (outcome !== 'taken') return { emptied: body, ...outcome };
+    }
+    return { etag, lastModified, body, absent: false };
+  }
+
+  async function unchanged(view: PackageView): Promise<void> {
+    if (isKnown(view)) await withdrawals.admit(view.name, { versions: listedCount(view), gone: 0 });
+  }
+
+  /**
+   * Versions that were learned alone and that no packument shows: each has a document of its own, which is what was
+   * believed of it, and which a packument may lag behind.
+   */
+  async function followAlone(name: string): Promise<void> {
+    const learned = versionsLearnedAlone(await index.get(name)).slice(0, ALONE_MAX);
+    const missing = await Promise.all(learned.map((version) => isVersionMissing(name, version)));
+    const gone = learned.filter((_, at) => missing[at]);
+    if (gone.length === 0) return;
+    await alone(name, async (view) => {
+      const still = versionsLearnedAlone(view).filter((version) => gone.includes(version));
+      await withdrawals.admit(name, { versions: still.length, gone: still.length });
+      const withdrawn = still.map((version) => ({ version, reason: GONE }));
+      await incidents.report(withdrawn.map((one) => withdrawnIncident(name, one)));
+      await commit(new Map(), withdrawalsOf(name, withdrawn));
+    });
+  }
+
+  /** That it could not be asked is no reason to withdraw anything. */
+  async function isVersionMissing(name: string, version: string): Promise<boolean> {
+    try {
+      return (await upstream.manifest(name, version, deps.timeoutMs)).kind === 'missing';
+    } catch (error) {
+      if (error instanceof UpstreamError) return false;
+      throw error;
+    }
+  }
+
+  async function takeVersion(view: PackageView, version: string, bytes: Uint8Array): Promise<void> {
+    const { name } = view;
+    // Learned with its package or withdrawn with it, while this was on its way.
+    if (view.withdrawn || view.rows.has(version)) return;
+    const found: Incident[] = [];
+    try {
+      const manifest = takeManifest(bytes, name, version);
+      const taken = takeNew(name, version, manifest, null, takeDeps, (kind, about, detail) => {
+        // This document doesn't say when the version was published, so it can't condemn an expired key.
+        if (kind !== 'expired-key') found.push({ kind, subject: `${name}@${about}`, detail });
+      });
+      if (!taken) return;
+      const line = utf8(formatVersionEntry(taken.entry));
+      const fresh = new Map(taken.blobs).set(sha256Hex(line), line);
+      await noteTarballUrls(metadata, name, new Map(taken.url ? [[version, taken.url]] : []));
+      await commit(fresh, [{ kind: 'learned-version', name, version, entry: sha256Hex(line) }]);
+      if (!view.head) await freshness.checked(name, { etag: null, lastModified: null, body: null, absent: false });
+    } catch (error) {
+      throw asUpstreamError(`${name}@${version}`, error);
+    } finally {
+      await incidents.report(found);
+    }
+  }
+
+  return {
+    async packument(name) {
+      const seen = await rooms((room) => look(name, room));
+      if ('emptied' in seen) return gone(name, seen);
+      await followAlone(name);
+      await freshness.checked(name, seen);
+    },
+
+    repin: (name, order) =>
+      rooms(async (room) => {
+        const answer = await upstream.packument(name, null, deps.timeoutMs, room);
+        if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${name}`);
+        await keys.refresh();
+        await taking(() => alone(name, (view) => takeIn(view, answer.bytes, order)));
+        const { etag, lastModified } = answer;
+        const body = await sha256InTurns(answer.bytes);
+        await freshness.checked(name, { etag, lastModified, body, absent: false });
+      }),
+
+    async version(name, version) {
+      await keys.refresh();
+      const answer = await upstream.manifest(name, version, deps.timeoutMs);
+      if (answer.kind === 'missing') return;
+      await alone(name, (view) => takeVersion(view, version, answer.bytes));
+    },
+  };
+}
+
+const absentRow = { etag: null, lastModified: null, body: null, absent: true } as const;
+
+const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.size > 0;
+
+const versionsLearnedAlone = ({ rows }: PackageView): string[] => rows.inState('learned');
+
+/** A document that can't be read is the upstream's fault, not the client's. */
+function asUpstreamError(what: string, error: unknown): unknown {
+  if (!(error instanceof MalformedError)) return error;
+  return new UpstreamError({ what, reason: error.message }, { cause: error });
+}
