@@ -45,10 +45,19 @@ export function rootOfTree(tree: LogTree): Uint8Array {
   return rootOfEdge(tree.edge);
 }
 
-/** Size and root hash of the tree. */
+/**
+ * Size and root hash of the tree. Worked out once for each tree, which takes hundreds of hashes: a log asks for the same
+ * head when it appends, when it signs, and when it appends again.
+ */
 export function headOf(tree: LogTree): TreeHead {
-  return { size: tree.size, root: rootOfTree(tree) };
+  const known = heads.get(tree);
+  if (known) return known;
+  const head = { size: tree.size, root: rootOfTree(tree) };
+  heads.set(tree, head);
+  return head;
 }
+
+const heads = new WeakMap<LogTree, TreeHead>();
 
 /** The bytes in tiles, the last one perhaps not full. Copies: the edge must not keep a large batch in memory. */
 function cut(bytes: Uint8Array): Uint8Array[] {
