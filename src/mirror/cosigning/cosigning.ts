@@ -6,7 +6,6 @@
 import { text } from '../../core/bytes.ts';
 import type { CheckpointAge } from '../../core/checkpoint-age.ts';
 import type { LogKeys } from '../../core/cosigned.ts';
-import { parseEntry } from '../../core/entry.ts';
 import { mirrorKeyName, witnessKeyName } from '../../core/host-keys.ts';
 import { logNameOf } from '../../core/keys-note.ts';
 import { CHECKPOINT_BYTES_MAX } from '../../core/limits.ts';
@@ -75,7 +74,6 @@ export type MirrorCosigningDeps = {
   readonly times?: Partial<CosignerTimes> | undefined;
 };
 
-const UNREADABLE = 'the last entry of the log could not be read';
 const NOTE_TIMEOUT_MS = 5_000;
 
 export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<MirrorCosigning> {
@@ -84,9 +82,7 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
   const witnessKey = await openCosignerKey(dir, 'witness.key', witnessKeyName(hostId));
   const cosigner = await openCosigner(dir, 'mirror', cosignerKey, now);
   const witnessCosigner = await openCosigner(dir, 'witness', witnessKey, now);
-  let entryTime = await timeOfLastEntry(index);
   let own: MirrorCosigner | null = null;
-  let unsubscribe = (): void => undefined;
 
   const keys = (): LogKeys | null => keysOf(trust);
   const timekeepers = (): string[] => {
@@ -100,7 +96,7 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
   const shown = createShownCheckpoint({
     served: () => follower().checkpoint(),
     own: () => own?.latest() ?? null,
-    ...{ timekeepers, entryTime: () => entryTime, now },
+    ...{ timekeepers, entryTime: () => follower().time(), now },
   });
   showAge(deps.metrics, shown.age);
 
@@ -127,10 +123,6 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
     async start(moved) {
       const known = trust.current();
       if (policy && known) checkPolicyLog(policy, known.log);
-      const readTime = async () => {
-        entryTime = await timeOfLastEntry(index);
-      };
-      unsubscribe = follower().subscribe(() => void readTime().catch((err) => logger.error({ err }, UNREADABLE)));
       const hashes = (size: number) => storedHashes(index, size);
       own = createMirrorCosigner({
         ...{ cosigner, follower: follower(), hashes, moved, logger },
@@ -140,7 +132,6 @@ export async function openMirrorCosigning(deps: MirrorCosigningDeps): Promise<Mi
       watch.start();
     },
     async close() {
-      unsubscribe();
       watch.close();
       admission.close();
       await own?.close();
@@ -163,12 +154,6 @@ async function lookAgain({ origin, client, follower }: MirrorCosigningDeps, admi
 function keysOf(trust: Pick<OriginTrust, 'current'>): LogKeys | null {
   const keys = trust.current();
   return keys && { name: logNameOf(keys), vkeys: [keys.log] };
-}
-
-async function timeOfLastEntry(index: MetadataStore): Promise<number> {
-  const { size } = await index.head();
-  const [last] = size > 0 ? await index.entries(size - 1, 1) : [];
-  return last ? parseEntry(last).time : 0;
 }
 
 function showAge(metrics: Metrics, age: () => CheckpointAge | null): void {

@@ -14,12 +14,12 @@
  */
 
 import { type Checkpoint, parseCheckpoint } from '../../core/checkpoint.ts';
-import { parseEntry } from '../../core/entry.ts';
 import { foldNames, type NamesReader } from '../../core/fold-names.ts';
 import { appendLeaves, headOf, type LogTree } from '../../core/log-tree.ts';
 import type { HashReader, TreeHead } from '../../core/merkle.ts';
 import { splitNote } from '../../core/note.ts';
 import { change } from '../../core/tables.ts';
+import { lastEntry } from '../../io/last-entry.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import { readTree, storedHashes } from '../../io/stored-tree.ts';
 import { Turn } from '../../io/turn.ts';
@@ -68,7 +68,7 @@ export async function openHeldLog(
 ): Promise<HeldLog> {
   await recover(metadata);
   let tree = await readTree(metadata);
-  let time = await timeOfLast(metadata, tree.size);
+  let time = (await lastEntry(metadata, tree.size))?.time ?? 0;
   let [served, target] = [await stored(metadata, SERVED), await stored(metadata, TARGET)];
   let isWhole = true;
 
@@ -90,7 +90,7 @@ export async function openHeldLog(
       if (isWhole) return;
       await recover(metadata);
       tree = await readTree(metadata);
-      time = await timeOfLast(metadata, tree.size);
+      time = (await lastEntry(metadata, tree.size))?.time ?? 0;
       isWhole = true;
     },
 
@@ -151,11 +151,6 @@ async function fold(metadata: MetadataStore, entries: readonly Uint8Array[], fro
     },
   };
   await metadata.fold(await foldNames(entries, from, reader), from, from + entries.length);
-}
-
-async function timeOfLast(metadata: MetadataStore, size: number): Promise<number> {
-  const [last] = size > 0 ? await metadata.entries(size - 1, 1) : [];
-  return last ? parseEntry(last).time : 0;
 }
 
 async function stored(metadata: MetadataStore, name: string): Promise<HeldCheckpoint | null> {

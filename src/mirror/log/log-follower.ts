@@ -20,6 +20,8 @@ export type LogFollower = {
   checkpoint(): HeldCheckpoint | null;
   /** Entries that it covers. */
   size(): number;
+  /** Time of the last entry that is held, unix ms; 0 if there is none. */
+  time(): number;
   /**
    * Follows to what the origin shows now, or a peer if the origin does not give it.
    * @throws what the origin failed with, if nobody else could be followed
@@ -104,6 +106,10 @@ class Follower implements LogFollower {
 
   size(): number {
     return this.checkpoint()?.checkpoint.size ?? 0;
+  }
+
+  time(): number {
+    return this.#deps.log.time();
   }
 
   evidence(): readonly SplitView[] {

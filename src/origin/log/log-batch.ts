@@ -1,5 +1,5 @@
 /** Single steps of writing the log, for its one writer (origin/log/log.ts) and for commands on an origin that is stopped. */
-import { type Entry, entrySortKey, formatEntry, parseEntry } from '../../core/entry.ts';
+import { type Entry, entrySortKey, formatEntry } from '../../core/entry.ts';
 import { type FoldReader, foldEntries } from '../../core/fold.ts';
 import { appendLeaves, headOf, type LogTree } from '../../core/log-tree.ts';
 import { leafHash } from '../../core/merkle.ts';
@@ -117,10 +117,4 @@ function inOrder(batch: readonly NewEntry[]): (NewEntry | { kind: 'commit' })[] 
     .sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))
     .map(({ entry }) => entry);
   return [...sorted, { kind: 'commit' }];
-}
-
-/** The last of that many entries; null if there is none. */
-export async function lastEntry(metadata: MetadataStore, size: number): Promise<Entry | null> {
-  const [last] = size > 0 ? await metadata.entries(size - 1, 1) : [];
-  return last ? parseEntry(last) : null;
 }

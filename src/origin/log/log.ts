@@ -27,8 +27,9 @@ import { type Entry, formatEntry } from '../../core/entry.ts';
 import { EMPTY_TREE, headOf, type LogTree } from '../../core/log-tree.ts';
 import { type Signer, signNote } from '../../core/note.ts';
 import { TokenBuckets } from '../../core/token-bucket.ts';
+import { lastEntry } from '../../io/last-entry.ts';
 import { type ForkGuard, NO_GUARD } from './fork-guard.ts';
-import { appendBatch, type BatchDeps, type BatchStep, lastEntry, mendLog, type NewEntry } from './log-batch.ts';
+import { appendBatch, type BatchDeps, type BatchStep, mendLog, type NewEntry } from './log-batch.ts';
 
 /** A checkpoint with the note that says it: what is served. */
 export type Published = { readonly checkpoint: Checkpoint; readonly note: string };

@@ -11,11 +11,12 @@
  */
 import { signLogKey } from '../../core/log-key.ts';
 import { openOriginKeys, openRootKey } from '../../io/key-file.ts';
+import { lastEntry } from '../../io/last-entry.ts';
 import type { Logger } from '../../io/logger.ts';
 import { dropNextLogKey, makeNextLogKey, nextLogVkey, takeNextLogKey } from '../../io/next-log-key.ts';
 import type { OriginStores } from '../../io/stores.ts';
 import { openOwnGuard } from './fork-guard.ts';
-import { appendBatch, type BatchStep, lastEntry, mendLog } from './log-batch.ts';
+import { appendBatch, type BatchStep, mendLog } from './log-batch.ts';
 
 type Stores = Pick<OriginStores, 'metadata' | 'blobs'>;
 
