@@ -4,7 +4,7 @@
  */
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ConflictError } from '../core/errors.ts';
+import { ConflictError, reasonOf } from '../core/errors.ts';
 import { formatReport, problemsIn, Tally, type VerifyReport } from '../core/verify-report.ts';
 import { callAdmin } from '../io/admin-socket.ts';
 import { openDataDir, type Role } from '../io/data-dir.ts';
@@ -55,7 +55,7 @@ async function verifyDataDir(dir: string, role: Role): Promise<VerifyReport> {
     return await verifyStopped(dir, role);
   } catch (error) {
     if (error instanceof ConflictError) return verifyRunning(dir, error);
-    return oneProblem(dir, error instanceof Error ? error.message : String(error));
+    return oneProblem(dir, reasonOf(error));
   }
 }
 

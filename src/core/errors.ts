@@ -10,6 +10,11 @@ export abstract class FederationError extends Error {
   }
 }
 
+/** What went wrong, in words, of whatever was thrown. */
+export function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
 /** The request can't be understood or is not allowed in this form. */
 export class BadRequestError extends FederationError {
   readonly code = 'bad-request';

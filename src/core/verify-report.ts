@@ -1,4 +1,5 @@
 /** What `verify` found: what was checked, how much of it, and what is wrong, as data and in plain words. */
+import { reasonOf } from './errors.ts';
 
 /** One thing that is wrong. `subject` names it, `what` says what is wrong with it. */
 export type Problem = { readonly subject: string; readonly what: string };
@@ -51,7 +52,7 @@ export class Tally {
     try {
       await check();
     } catch (error) {
-      this.wrong(subject, error instanceof Error ? error.message : String(error));
+      this.wrong(subject, reasonOf(error));
     }
   }
 

@@ -2,7 +2,7 @@
  * The body of an answer out of a flight. A body that was begun goes on wherever right bytes can be had: from the flight,
  * the store, or straight from the sources. Where none can, it ends in the way in which the client recovers.
  */
-import { StorageFullError } from '../../core/errors.ts';
+import { reasonOf, StorageFullError } from '../../core/errors.ts';
 import type { BlobStore, ByteRange } from '../../io/blob-store.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Metrics } from '../../io/metrics.ts';
@@ -26,7 +26,7 @@ export function flightBody(
   badEnd: BadEnd,
 ): AsyncGenerator<Uint8Array> {
   return endingAs(badEnd, bytesOf(deps, flight, range), range.end - range.start, (error, sent) => {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     deps.metrics
       .counter('mirror_unfinished_bodies_total', 'Bodies that could not be finished', ['end'])
       .inc({ end: badEnd });

@@ -4,7 +4,7 @@
  * Order: a piece is on the disk before it may leave; the whole is hashed; if it is right, the store gives it its name
  * (commit point); only then may the last 64 KiB leave. A kill at any moment leaves the whole blob or nothing under its name.
  */
-import { IntegrityError, StorageFullError } from '../../core/errors.ts';
+import { IntegrityError, reasonOf, StorageFullError } from '../../core/errors.ts';
 import { CHUNK_BYTES, TARBALL_BYTES_MAX } from '../../core/limits.ts';
 import type { BlobId, ByteRange, CacheBlobStore } from '../../io/blob-store.ts';
 import { ReadAlong } from '../../io/read-along.ts';
@@ -144,7 +144,7 @@ function landingOf(error: unknown): Landing {
 }
 
 function noteLanding({ logger }: PullDeps, { hex }: BlobId, error: unknown): void {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = reasonOf(error);
   if (error instanceof StorageFullError) {
     logger.error({ blob: hex, reason }, 'no room for a blob; what is stored is still served');
   } else {

@@ -3,6 +3,7 @@ import {
   MalformedError,
   ProofError,
   RollbackError,
+  reasonOf,
   SignatureError,
   SplitViewError,
   UnreadableEntryError,
@@ -90,8 +91,4 @@ function stateAfter(error: unknown): SourceState {
   if (error instanceof UnwitnessedError) return 'unwitnessed';
   if (error instanceof UpstreamError) return 'away';
   return WRONG.some((kind) => error instanceof kind) ? 'wrong' : 'failed';
-}
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

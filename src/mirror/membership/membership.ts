@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fromBase64, toBase64 } from '../../core/bytes.ts';
-import { ConflictError, ForbiddenError, SignatureError, UnauthorizedError } from '../../core/errors.ts';
+import { ConflictError, ForbiddenError, reasonOf, SignatureError, UnauthorizedError } from '../../core/errors.ts';
 import type { FeedEvent } from '../../core/event-stream.ts';
 import { logNameOf, type OriginKeys } from '../../core/keys-note.ts';
 import { markKey } from '../../core/mark.ts';
@@ -249,7 +249,3 @@ const MEANINGS: Readonly<Record<MembershipState, string>> = {
   suspended: 'suspended by an admin of the origin',
   connected: 'connected to the origin',
 };
-
-function reasonOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}

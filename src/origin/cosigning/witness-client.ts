@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { formatAddCheckpoint, TLOG_SIZE_TYPE } from '../../core/add-checkpoint.ts';
 import { text as textOf, utf8 } from '../../core/bytes.ts';
 import { type Cosigned, openCosigned } from '../../core/cosigned.ts';
-import { UpstreamError } from '../../core/errors.ts';
+import { reasonOf, UpstreamError } from '../../core/errors.ts';
 import { CHECKPOINT_BYTES_MAX } from '../../core/limits.ts';
 import { addSignatureLines } from '../../core/note.ts';
 import type { PolicyWitness } from '../../core/tlog-policy.ts';
@@ -158,7 +158,7 @@ export function createWitnessClient(deps: WitnessClientDeps): WitnessClient {
       .counter('witness_requests_total', 'Checkpoints shown to witnesses', ['witness', 'result'])
       .inc({ witness: name, result });
     if (how === 'back') logger.info({ witness: name }, 'the witness cosigns again');
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     if (how === 'lost') logger.warn({ witness: name, reason }, 'the witness did not cosign; it is asked again');
   }
 }

@@ -3,7 +3,7 @@
  * followed a redirect, with the whole body compared by its hash. What a host is believed to be rests on this alone.
  */
 
-import { TooLargeError } from '../../core/errors.ts';
+import { reasonOf, TooLargeError } from '../../core/errors.ts';
 import { sha512Hex } from '../../core/hash.ts';
 import type { ProbeResult } from '../../core/health.ts';
 import { openHostsList } from '../../core/hosts-list.ts';
@@ -190,7 +190,7 @@ function isOurList(body: Uint8Array, { hostsVkey, logName }: ProberDeps): boolea
 function failureOf(error: unknown): ProbeResult {
   if (error instanceof TooLargeError) return { kind: 'wrong-bytes' };
   if (isRefusal(error)) return { kind: 'refused' };
-  return { kind: 'failed', detail: error instanceof Error ? error.message : String(error) };
+  return { kind: 'failed', detail: reasonOf(error) };
 }
 
 /** A name with several addresses was refused if each of them was. */
