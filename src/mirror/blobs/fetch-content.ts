@@ -4,6 +4,7 @@ import { IntegrityError, UpstreamError } from '../../core/errors.ts';
 import { sha256Hex } from '../../core/hash.ts';
 import type { BlobStore } from '../../io/blob-store.ts';
 import type { HttpClient } from '../../io/http-client.ts';
+import { inParallel } from '../../io/in-parallel.ts';
 
 export type ContentFetcher = {
   /**
@@ -72,8 +73,8 @@ const PARALLEL = 8;
 /** The results of a task for each item, in the items' order. */
 export async function eachOf<T, R>(items: readonly T[], task: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = [];
-  for (let at = 0; at < items.length; at += PARALLEL) {
-    results.push(...(await Promise.all(items.slice(at, at + PARALLEL).map(task))));
-  }
+  await inParallel(items.entries(), PARALLEL, async ([at, item]) => {
+    results[at] = await task(item);
+  });
   return results;
 }
