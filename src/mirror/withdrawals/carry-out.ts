@@ -1,6 +1,5 @@
 /** What one entry of the log that withdraws or lists something asks of a mirror's tarballs. May be done any number of times. */
 import { type Entry, parseEntry } from '../../core/entry.ts';
-import { FederationError } from '../../core/errors.ts';
 import { type TombstoneRow, versionKey, type WithdrawnRow } from '../../core/tables.ts';
 import type { OpenEntry } from '../../core/withdrawal-progress.ts';
 import type { BlobStore } from '../../io/blob-store.ts';
@@ -8,7 +7,7 @@ import type { Logger } from '../../io/logger.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import type { Tombstones } from '../blobs/tombstones.ts';
 import type { PinnedHere } from './pinned-here.ts';
-import type { ListingsByHash, WithdrawnContent } from './withdrawn-content.ts';
+import { type ListingsByHash, nothingIfAway, type WithdrawnContent } from './withdrawn-content.ts';
 
 export type CarryOutDeps = {
   readonly index: Pick<MetadataStore, 'entries' | 'get'>;
@@ -50,6 +49,7 @@ async function withdraw(deps: CarryOutDeps, { name, version }: Withdraw, open: O
 /** Bytes that another version has as well, of this package or one that is kept here, and that is not withdrawn. */
 async function keptAmong(deps: CarryOutDeps, name: string, meant: ListingsByHash): Promise<ReadonlySet<string>> {
   const { blobs, content, pinnedHere } = deps;
+  // A withdrawal waits for nobody: what is removed too much can be fetched again.
   const listed = await content.listed(name).catch(nothingIfAway);
   const kept = new Set([...meant.keys()].filter((sha512) => listed.has(sha512)));
   if (pinnedHere === null) return kept;
@@ -58,12 +58,6 @@ async function keptAmong(deps: CarryOutDeps, name: string, meant: ListingsByHash
     if (!kept.has(hex) && (await blobs.has({ algorithm: 'sha512', hex }))) held.add(hex);
   }
   return kept.union(await pinnedHere(held));
-}
-
-/** A withdrawal waits for nobody: what is removed too much can be fetched again. */
-function nothingIfAway(error: unknown): ListingsByHash {
-  if (error instanceof FederationError) return new Map();
-  throw error;
 }
 
 async function bringBack({ content, tombstones }: CarryOutDeps, name: string): Promise<void> {

@@ -3,13 +3,12 @@
  * withdrawal of one is none of the other. Everything kept is looked through, which is slow; so it is asked only of those
  * few withdrawn tarballs that are held.
  */
-import { FederationError } from '../../core/errors.ts';
 import { rowsOf } from '../../core/index-reader.ts';
 import type { HttpClient } from '../../io/http-client.ts';
 import type { DoorStores } from '../../io/stores.ts';
 import { Turn } from '../../io/turn.ts';
 import { createContentFetcher } from '../blobs/fetch-content.ts';
-import { createWithdrawnContent, type ListingsByHash } from './withdrawn-content.ts';
+import { createWithdrawnContent, nothingIfAway } from './withdrawn-content.ts';
 
 /** Those of the tarballs, by sha512, that a package kept here has, and that are not withdrawn from it. */
 export type PinnedHere = (hashes: ReadonlySet<string>) => Promise<ReadonlySet<string>>;
@@ -25,15 +24,10 @@ export function createPinnedHere({ metadata, blobs }: DoorStores, client: HttpCl
     const turn = new Turn();
     for await (const { key: name } of rowsOf(metadata, 'followed')) {
       if (turn.isSpent()) await turn.give();
-      const listed = await kept.listed(name).catch(nothingIfNotKept);
+      const listed = await kept.listed(name).catch(nothingIfAway);
       for (const sha512 of hashes) if (listed.has(sha512)) found.add(sha512);
       if (found.size === hashes.size) break;
     }
     return found;
   };
-}
-
-function nothingIfNotKept(error: unknown): ListingsByHash {
-  if (error instanceof FederationError) return new Map();
-  throw error;
 }
