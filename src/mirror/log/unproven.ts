@@ -3,6 +3,7 @@
  * followed first. They are remembered until the log that is held is as long as they are, and then judged: an origin that
  * shows somebody another history must not go free because that one stayed out of reach.
  */
+import { splitNote } from '../../core/note.ts';
 import { change } from '../../core/tables.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import { type HeldCheckpoint, readHeld } from './held-log.ts';
@@ -36,7 +37,8 @@ export async function openUnproven(metadata: Pick<MetadataStore, 'get' | 'write'
 
   return {
     async keep(one) {
-      if (kept.some(({ seen }) => textOf(seen) === textOf(one.seen))) return;
+      const text = textOf(one);
+      if (kept.some((known) => textOf(known) === text)) return;
       const next = [...kept, one].sort((a, b) => sizeOf(a) - sizeOf(b)).slice(0, KEPT_MAX);
       if (next.includes(one)) await store(next);
     },
@@ -51,4 +53,4 @@ export async function openUnproven(metadata: Pick<MetadataStore, 'get' | 'write'
 const sizeOf = ({ seen }: Unproven): number => seen.checkpoint.size;
 
 /** Without the signatures, of which a stranger can add any number. */
-const textOf = ({ note }: HeldCheckpoint): string => note.slice(0, note.lastIndexOf('\n\n'));
+const textOf = ({ seen }: Unproven): string => splitNote(seen.note).text;
