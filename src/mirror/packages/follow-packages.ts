@@ -13,6 +13,7 @@ import { HEAD_HEADER } from '../../door/answers.ts';
 import type { HttpClient } from '../../io/http-client.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Metrics } from '../../io/metrics.ts';
+import { oneFlight } from '../../io/one-flight.ts';
 import { SerialByKey } from '../../io/serial.ts';
 import type { DoorStores } from '../../io/stores.ts';
 import type { LogFollower } from '../log/log-follower.ts';
@@ -77,12 +78,6 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
     });
   }
 
-  function fly(key: string, task: () => Promise<void>): Promise<void> {
-    const flight = flights.get(key) ?? task().finally(() => flights.delete(key));
-    flights.set(key, flight);
-    return flight;
-  }
-
   /** Lets the origin look at a name, and follows its log if that has anything new about it. */
   async function ask(name: string): Promise<void> {
     const said = await headAtOrigin(deps, name);
@@ -116,7 +111,7 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
     if (age >= 0 && age < freshnessMs) return false;
     if (isAway() && isKnown(await nameOf(name))) return true;
     try {
-      await fly(`name ${name}`, () => ask(name));
+      await oneFlight(flights, `name ${name}`, () => ask(name));
       return false;
     } catch (error) {
       if (!(error instanceof FederationError) || !isKnown(await nameOf(name))) throw error;
@@ -129,7 +124,7 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
   /** Fetches what is not held, and remembers that it now is. */
   async function obtain(name: string, head: string): Promise<void> {
     if (await contents.holds(head)) return;
-    await fly(`head ${head}`, async () => {
+    await oneFlight(flights, `head ${head}`, async () => {
       await heads.fetch(name, head);
       await note(name, { head });
     });

@@ -9,10 +9,10 @@ import { TARBALL_BYTES_MAX } from '../../core/limits.ts';
 import { versionKey } from '../../core/tables.ts';
 import type { CacheBlobStore, StreamedBlob } from '../../io/blob-store.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
+import { oneFlight } from '../../io/one-flight.ts';
 import type { Upstream, UpstreamTarball } from '../../io/upstream.ts';
 import type { Incidents } from '../learning/incidents.ts';
 import type { Measuring } from './measuring.ts';
-import { oneFlight } from './one-flight.ts';
 import { STREAM_BYTES_MIN, type Streaming, streamIn } from './stream-in.ts';
 
 /** A tarball of the index: what pins it, and one version that has it. */

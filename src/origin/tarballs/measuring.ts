@@ -11,8 +11,8 @@ import { sha256Hex } from '../../core/hash.ts';
 import { formatPinned, type PinnedHash } from '../../core/integrity.ts';
 import type { BlobStore, CacheBlobStore, StreamedBlob } from '../../io/blob-store.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
+import { oneFlight } from '../../io/one-flight.ts';
 import type { Log } from '../log/log.ts';
-import { oneFlight } from './one-flight.ts';
 
 export type Measuring = {
   /** Measures what has just been stored, unless it is known. */
