@@ -6,7 +6,7 @@
 import { WithdrawnError } from '../../core/errors.ts';
 import { formatPinned, type PinnedHash, parsePinned } from '../../core/integrity.ts';
 import type { Measured } from '../../core/measured.ts';
-import { type MeasuredRow, pinPrefix, versionKey } from '../../core/tables.ts';
+import { type MeasuredRow, versionKey } from '../../core/tables.ts';
 import type { ReadableBlob } from '../../io/blob-answer.ts';
 import type { BlobStore, ByteRange, CacheBlobStore } from '../../io/blob-store.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
@@ -16,6 +16,7 @@ import type { Incidents } from '../learning/incidents.ts';
 import type { Log } from '../log/log.ts';
 import { createDownloads, type TarballRef } from './download-tarball.ts';
 import { createMeasuring, type MeasuringStep } from './measuring.ts';
+import { versionsPinning } from './pinned-versions.ts';
 import type { Streaming } from './stream-in.ts';
 
 /** A small tarball that was asked for lately. `size` in bytes. */
@@ -58,8 +59,6 @@ export type Tarballs = {
 /** How many tarballs are remembered for looking at hosts, and how large they may be. */
 const RECENT_MAX = 64;
 const RECENT_BYTES_MAX = 256 * 1024;
-/** Versions with the same bytes that are looked at. */
-const SHARED_MAX = 1_000;
 
 export function createTarballs(deps: {
   metadata: MetadataStore;
@@ -108,22 +107,22 @@ export function createTarballs(deps: {
    * and withdraws it would withdraw the package.
    */
   async function versionWith(pinned: PinnedHash): Promise<TarballRef | null> {
-    const rows = await metadata.scan('pinned', pinPrefix(formatPinned(pinned)), { limit: SHARED_MAX });
-    const refs = rows.map(({ row }) => ({ pinned, ...row }));
-    for (const ref of refs) if ((await rowOf(ref))?.state !== 'withdrawn') return ref;
-    return refs[0] ?? null;
+    let first: TarballRef | null = null;
+    for await (const { name, version, isWithdrawn } of versionsPinning(metadata, formatPinned(pinned))) {
+      if (!isWithdrawn) return { pinned, name, version };
+      first ??= { pinned, name, version };
+    }
+    return first;
   }
 
   /** @throws WithdrawnError */
   async function refuseWithdrawn(ref: TarballRef, sha512: string): Promise<void> {
-    const row = await rowOf(ref);
+    const row = await metadata.get('version', versionKey(ref.name, ref.version));
     if (row?.state !== 'withdrawn') return;
     // No host can get it any more, so none is to be judged by it.
     recent.delete(sha512);
     throw new WithdrawnError({ subject: `${ref.name}@${ref.version}`, reason: row.reason });
   }
-
-  const rowOf = ({ name, version }: TarballRef) => metadata.get('version', versionKey(name, version));
 
   async function fetch(ref: TarballRef): Promise<string> {
     const known = await sha512Of(ref.pinned);

@@ -6,13 +6,14 @@
  */
 import { type Entry, looksLike, parseEntry } from '../../core/entry.ts';
 import { parsePinned } from '../../core/integrity.ts';
-import { change, nameOfKey, pinPrefix, versionKey, versionOfKey, versionPrefix } from '../../core/tables.ts';
+import { change, nameOfKey, versionKey, versionOfKey, versionPrefix } from '../../core/tables.ts';
 import { type WatchedWithdrawal, WithdrawalWatch, type WithdrawnTarball } from '../../core/withdrawal-watch.ts';
 import type { Bell } from '../../io/bell.ts';
 import type { BlobStore } from '../../io/blob-store.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import { Turn } from '../../io/turn.ts';
+import { versionsPinning } from './pinned-versions.ts';
 import type { Tarballs } from './tarballs.ts';
 
 export type WithdrawnTarballs = {
@@ -41,8 +42,6 @@ const PAGE_ENTRIES = 500;
 const UNSTORED_MAX = 10_000;
 /** Of one withdrawal, so many tarballs are kept in mind. */
 const WATCHED_MAX = 4;
-/** Versions with the same bytes that are looked at. */
-const SHARED_MAX = 1_000;
 
 /** Begins in the background, where the last run ended. */
 export async function openWithdrawnTarballs(deps: WithdrawnTarballsDeps): Promise<WithdrawnTarballs> {
@@ -164,12 +163,12 @@ class Reader {
 async function isGone(metadata: Pick<MetadataStore, 'get' | 'scan'>, sha512: string): Promise<boolean> {
   const content = await metadata.get('content', sha512);
   const pins = [`sha512:${sha512}`, ...(content ? [content.pinned] : [])];
-  let withdrawn = 0;
+  let isKnown = false;
   for (const pinned of pins) {
-    for (const { row } of await metadata.scan('pinned', pinPrefix(pinned), { limit: SHARED_MAX })) {
-      if ((await metadata.get('version', versionKey(row.name, row.version)))?.state !== 'withdrawn') return false;
-      withdrawn += 1;
+    for await (const { isWithdrawn } of versionsPinning(metadata, pinned)) {
+      if (!isWithdrawn) return false;
+      isKnown = true;
     }
   }
-  return withdrawn > 0;
+  return isKnown;
 }
