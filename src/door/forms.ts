@@ -19,6 +19,7 @@ import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
 import { tempPathFor } from '../io/durable-file.ts';
 import { createGate } from '../io/gate.ts';
+import { oneFlight } from '../io/one-flight.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import { inTurns, Turn } from '../io/turn.ts';
 
@@ -96,9 +97,7 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
     const key = `${head[kind].sha256} ${kind} ${coding} ${base}`;
     const kept = memory.get(key);
     if (kept) return kept;
-    const running = making.get(key) ?? loadOrMake(kind, head, base, coding).finally(() => making.delete(key));
-    making.set(key, running);
-    const form = await running;
+    const form = await oneFlight(making, key, () => loadOrMake(kind, head, base, coding));
     memory.set(key, form);
     return form;
   }
