@@ -10,7 +10,8 @@ import { callAdmin } from '../io/admin-socket.ts';
 import { openDataDir, type Role } from '../io/data-dir.ts';
 import { openHostKeys, openOriginKeys } from '../io/key-file.ts';
 import { openMirrorStores, openOriginStores } from '../io/stores.ts';
-import { mirrorCheckpoint, verifyStores } from '../io/verify-stores.ts';
+import { verifyStores } from '../io/verify-stores.ts';
+import { mirrorCheckpoint } from '../mirror/log/mirror-checkpoint.ts';
 import { dataDirsIn } from './data-dirs.ts';
 
 const EXIT = { sound: 0, wrong: 1 };

@@ -1,11 +1,6 @@
 /** `verify` over open stores, be they those of a running server or of a stopped data directory. */
 
-import { join } from 'node:path';
-import { openCheckpoint } from '../core/checkpoint.ts';
 import type { IndexReader } from '../core/index-reader.ts';
-import { logNameOf, type OriginKeys, openKeysNote } from '../core/keys-note.ts';
-import { NOTE_BYTES_MAX } from '../core/limits.ts';
-import { checkLogKey } from '../core/log-key.ts';
 import type { TreeHead } from '../core/merkle.ts';
 import { verifyBlobs } from '../core/verify-blobs.ts';
 import { type HeadsReader, verifyHeads } from '../core/verify-heads.ts';
@@ -15,13 +10,8 @@ import type { Check, VerifyReport } from '../core/verify-report.ts';
 import { FOLDS, verifyTables } from '../core/verify-tables.ts';
 import { verifyTombstones } from '../core/verify-tombstones.ts';
 import type { BlobStore } from './blob-store.ts';
-import { readBounded } from './durable-file.ts';
 import type { MetadataStore } from './metadata-store.ts';
 import type { MirrorStores, OriginStores } from './stores.ts';
-
-/** Where a mirror keeps them (mirror/log/held-log.ts, mirror/membership/origin-keys.ts). */
-const CHECKPOINT_SETTING = 'checkpoint';
-const ORIGIN_KEYS_FILE = 'origin-keys.note';
 
 /** What is published of a log, its signature checked; null if nothing is known to be. */
 export type PublishedHead = () => Promise<TreeHead | null>;
@@ -37,33 +27,6 @@ export async function verifyStores(
   return {
     checks: 'metadata' in stores ? await originChecks(stores, published) : await mirrorChecks(stores, published),
   };
-}
-
-/**
- * The checkpoint that a mirror serves, if a key that it believes its origin to have had signed it.
- * @param dir its data directory
- */
-export function mirrorCheckpoint(dir: string, metadata: MetadataStore): PublishedHead {
-  return async () => {
-    const row = await metadata.get('setting', CHECKPOINT_SETTING);
-    if (row === null) return null;
-    const note = await readBounded(join(dir, ORIGIN_KEYS_FILE), NOTE_BYTES_MAX);
-    if (note === null) throw new Error(`a checkpoint is stored, but no ${ORIGIN_KEYS_FILE} that says whose it is`);
-    const keys = openKeysNote(note, null);
-    return openCheckpoint(row.value, await logKeys(keys, metadata), logNameOf(keys)).checkpoint;
-  };
-}
-
-/** The log's key, and those that came before it by the root key's word: what is served may be older than the change. */
-async function logKeys({ log, root }: OriginKeys, metadata: MetadataStore): Promise<string[]> {
-  const changes = await metadata.scan('log-key', '');
-  return [
-    log,
-    ...changes.flatMap(({ key, row: { previous, signature } }) => {
-      checkLogKey({ previous, key, signature }, root);
-      return [previous, key];
-    }),
-  ];
 }
 
 async function mirrorChecks({ blobs, index, door }: MirrorStores, published: PublishedHead): Promise<Check[]> {

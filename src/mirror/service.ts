@@ -3,10 +3,10 @@
 import { createLogAnswers } from '../door/log-answers.ts';
 import { serveAdmin } from '../io/admin-socket.ts';
 import { createHttpServer, type Handler } from '../io/http-server.ts';
-import { mirrorCheckpoint } from '../io/verify-stores.ts';
 import { createAdminHandler } from './admin.ts';
 import { openMirrorDoor } from './door/open-door.ts';
 import type { LogFollower } from './log/log-follower.ts';
+import { mirrorCheckpoint } from './log/mirror-checkpoint.ts';
 import { listenToFeed } from './membership/listen.ts';
 import { createMembership, type Membership, type MembershipState, RETRY_TIMES } from './membership/membership.ts';
 import { type Basics, openBasics } from './open-basics.ts';

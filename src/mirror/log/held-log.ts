@@ -56,7 +56,8 @@ export type HeldLog = {
 /** For tests that stop the process between two steps. */
 export type HeldLogStep = 'log:aimed' | 'log:appended' | 'log:folded' | 'log:served';
 
-const SERVED = 'checkpoint';
+/** Where the note of what is served is kept. */
+export const SERVED_SETTING = 'checkpoint';
 const TARGET = 'checkpoint-target';
 /** How many entries are folded at once after a crash; bounds memory. */
 const RECOVERY_ENTRIES = 1_024;
@@ -69,7 +70,7 @@ export async function openHeldLog(
   await recover(metadata);
   let tree = await readTree(metadata);
   let time = (await lastEntry(metadata, tree.size))?.time ?? 0;
-  let [served, target] = [await stored(metadata, SERVED), await stored(metadata, TARGET)];
+  let [served, target] = [await stored(metadata, SERVED_SETTING), await stored(metadata, TARGET)];
   let isWhole = true;
 
   const store = (name: string, { note }: HeldCheckpoint) => metadata.write([change('setting', name, { value: note })]);
@@ -112,7 +113,7 @@ export async function openHeldLog(
     },
 
     async serve(next) {
-      await store(SERVED, next);
+      await store(SERVED_SETTING, next);
       served = next;
       step('log:served');
     },

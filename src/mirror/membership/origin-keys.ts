@@ -14,7 +14,8 @@ import { readBounded, writeDurably } from '../../io/durable-file.ts';
 import type { HttpClient } from '../../io/http-client.ts';
 import { fetchNote } from './ask-origin.ts';
 
-const FILE = 'origin-keys.note';
+/** In the data directory: the origin's note of its keys that is believed. */
+export const ORIGIN_KEYS_FILE = 'origin-keys.note';
 
 export type OriginTrust = {
   /** The keys that are believed now, or null before the first. */
@@ -46,7 +47,7 @@ export async function openOriginTrust(options: {
   readonly isRetired?: (logVkey: string) => Promise<boolean>;
 }): Promise<OriginTrust> {
   const { dir, origin, originKey, client, isRetired = async () => false } = options;
-  const path = join(dir, FILE);
+  const path = join(dir, ORIGIN_KEYS_FILE);
   let note = await readBounded(path, NOTE_BYTES_MAX);
   // The operator's key may be a log key that was replaced since this mirror first believed it.
   const wanted = originKey !== null && (await isRetired(originKey)) ? null : originKey;
