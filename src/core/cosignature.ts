@@ -10,7 +10,7 @@
 import { concat, utf8 } from './bytes.ts';
 import { parseCheckpoint } from './checkpoint.ts';
 import { verifyEd25519 } from './ed25519.ts';
-import { SignatureError } from './errors.ts';
+import { FederationError, SignatureError } from './errors.ts';
 import {
   COSIGNATURE_TYPE,
   formatSignature,
@@ -78,6 +78,19 @@ export function openCosignatures(note: Uint8Array | string, vkeys: readonly stri
     }
   }
   return [...newest.values()];
+}
+
+/**
+ * The same of a note that came from anywhere: none if it can't be opened. A wrong one spoils what stands beside it, as
+ * whoever passed it on did not look.
+ */
+export function tryOpenCosignatures(note: Uint8Array | string, vkeys: readonly string[]): Cosignature[] {
+  try {
+    return openCosignatures(note, vkeys);
+  } catch (error) {
+    if (error instanceof FederationError) return [];
+    throw error;
+  }
 }
 
 /**

@@ -3,9 +3,8 @@
  * it is, by the word of those who are known to say so only of what they have just seen.
  */
 import { ageOf, type CheckpointAge, isPlausible } from '../../core/checkpoint-age.ts';
-import { openCosignatures } from '../../core/cosignature.ts';
+import { tryOpenCosignatures } from '../../core/cosignature.ts';
 import { type Cosigned, partCosignatures, withCosignatures } from '../../core/cosigned.ts';
-import { FederationError } from '../../core/errors.ts';
 import { COSIGNATURES_SERVED_MAX } from '../../core/limits.ts';
 import type { HeldCheckpoint } from '../log/held-log.ts';
 
@@ -42,12 +41,7 @@ export function createShownCheckpoint(deps: ShownCheckpointDeps): ShownCheckpoin
 
   /** Seconds since 1970. */
   function timesIn({ note }: HeldCheckpoint): number[] {
-    try {
-      return openCosignatures(note, timekeepers()).map(({ time }) => time);
-    } catch (error) {
-      if (error instanceof FederationError) return [];
-      throw error;
-    }
+    return tryOpenCosignatures(note, timekeepers()).map(({ time }) => time);
   }
 
   return {

@@ -2,9 +2,9 @@
  * Which checkpoints this mirror moves on to, and what it keeps of them. One that lacks cosignatures which the operator's
  * policy requires is held back: the one before it goes on being served, and what the origin has by then is asked for again.
  */
-import { openCosignatures } from '../../core/cosignature.ts';
+import { tryOpenCosignatures } from '../../core/cosignature.ts';
 import { type LogKeys, partCosignatures, withCosignatures, withoutCosignatures } from '../../core/cosigned.ts';
-import { FederationError, UnwitnessedError } from '../../core/errors.ts';
+import { UnwitnessedError } from '../../core/errors.ts';
 import { COSIGNATURES_SERVED_MAX } from '../../core/limits.ts';
 import { lacking } from '../../core/policy-check.ts';
 import type { Policy } from '../../core/tlog-policy.ts';
@@ -96,12 +96,6 @@ export function createAdmission({ policy, keys, cosigners, again, random }: Admi
   };
 }
 
-/** A wrong one spoils what stands beside it: whoever passed it on did not look. */
 function verifiedLines(note: string, vkeys: readonly string[]): string[] {
-  try {
-    return openCosignatures(note, vkeys).map(({ line }) => line);
-  } catch (error) {
-    if (error instanceof FederationError) return [];
-    throw error;
-  }
+  return tryOpenCosignatures(note, vkeys).map(({ line }) => line);
 }
