@@ -71,7 +71,10 @@ export function* readTopTime(top: Uint8Array): Steps<Map<string, string> | null>
   return times;
 }
 
-/** URL of a tarball at the door or registry with this base URL (no slash at its end; empty for the form that is hashed). */
+/**
+ * URL of a tarball, in the one form that every registry and client knows.
+ * @param base URL of the door or registry, without a slash at its end; empty for the form that is hashed
+ */
 export function tarballUrlAt(base: string, name: string, file: string): string {
   return `${base}/${name}/-/${file}`;
 }

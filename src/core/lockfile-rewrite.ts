@@ -1,9 +1,10 @@
 /** Moves a lockfile to another registry, or to none in particular, by replacing the bytes of its URLs and no others. */
 
+import { tarballUrlAt } from './assembly.ts';
 import { concat, utf8 } from './bytes.ts';
 import { UsageError } from './errors.ts';
 import type { Edit, Lockfile, LockfileEntry, UrlSlot } from './lockfile-entry.ts';
-import { canonicalUrl, isAt, type JudgedUrl, judgeUrl } from './lockfile-url.ts';
+import { isAt, type JudgedUrl, judgeUrl } from './lockfile-url.ts';
 
 /** `to`: a registry's base URL as `parseRegistryUrl` gives it; `portable`: whatever is configured where it is used. */
 export type Target = { readonly to: string } | 'portable';
@@ -81,7 +82,7 @@ function omission(entry: LockfileEntry, derivable: boolean): Step {
 }
 
 function replacements(entry: LockfileEntry, judged: JudgedUrl & { kind: 'tarball' }, to: string): Edit[] {
-  const url = canonicalUrl(to, entry.name, judged.file);
+  const url = tarballUrlAt(to, entry.name, judged.file);
   const tarball = entry.slot === null || entry.url === url ? [] : [replacement(entry.slot, url)];
   const registry =
     entry.registrySlot === null || tarball.length === 0 ? [] : [replacement(entry.registrySlot, `${to}/`)];

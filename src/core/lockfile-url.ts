@@ -36,11 +36,6 @@ export function judgeUrl(url: string, name: string, version: string): JudgedUrl 
   return { kind: 'tarball', base, file: parts.file, derivable: parts.file === fileOf(name, version) };
 }
 
-/** The URL of a tarball at a registry, in the one form that every registry and client knows. */
-export function canonicalUrl(registry: string, name: string, file: string): string {
-  return `${registry}/${name}/-/${file}`;
-}
-
 /** Whether a base of `judgeUrl` is this registry's, however its path is percent-encoded. */
 export function isAt(base: string, registry: string): boolean {
   const parsed = URL.parse(registry);

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { tarballUrlAt } from '../../src/core/assembly.ts';
 import { UsageError } from '../../src/core/errors.ts';
-import { canonicalUrl, hostOf, isAt, type JudgedUrl, judgeUrl, parseRegistryUrl } from '../../src/core/lockfile-url.ts';
+import { hostOf, isAt, type JudgedUrl, judgeUrl, parseRegistryUrl } from '../../src/core/lockfile-url.ts';
 
 const kindOf = (url: string, name: string, version: string): JudgedUrl['kind'] => judgeUrl(url, name, version).kind;
 
@@ -76,7 +77,7 @@ test('a file named after the old spelling of a version is right, but nobody deri
   });
 });
 
-test('property: what canonicalUrl gives is judged right at its registry, and at no other name or version', () => {
+test('property: what tarballUrlAt gives is judged right at its registry, and at no other name or version', () => {
   const name = fc.constantFrom('ms', '@s/p', 'a.b-c_d', '@a-b/c.d', 'download', '@s/download', 'x-1.0.0');
   const version = fc
     .tuple(fc.nat(99), fc.nat(99), fc.constantFrom('', '-rc.1', '-x-y'))
@@ -84,7 +85,7 @@ test('property: what canonicalUrl gives is judged right at its registry, and at 
   const registry = fc.constantFrom('https://registry.example', 'http://localhost:4873', 'https://r.example/a/-/b');
   fc.assert(
     fc.property(name, version, registry, (of, at, base) => {
-      const url = canonicalUrl(base, of, `${of.slice(of.indexOf('/') + 1)}-${at}.tgz`);
+      const url = tarballUrlAt(base, of, `${of.slice(of.indexOf('/') + 1)}-${at}.tgz`);
       const judged = judgeUrl(url, of, at);
       assert.ok(judged.kind === 'tarball' && judged.derivable && isAt(judged.base, base), url);
       assert.equal(kindOf(url, `${of}x`, at), 'mismatch');
