@@ -3,7 +3,6 @@
  * in a configuration file. Flags beat the environment, the environment beats the file, the file beats the default.
  */
 import { readFile } from 'node:fs/promises';
-import type { Door } from './core/door.ts';
 import { quote, UsageError } from './core/errors.ts';
 import { fileTrouble } from './core/file-trouble.ts';
 import type { MirrorSettings, OriginSettings } from './core/role-config.ts';
@@ -11,18 +10,13 @@ import type { LogLevel } from './core/setting-values.ts';
 import { type CommandName, nameOf, SETTINGS, type Setting, variableOf } from './core/settings.ts';
 
 /** `up`: an origin and mirrors on this machine. */
-export type UpConfig = {
+export type UpConfig = Pick<OriginSettings, 'upstream' | 'upstreamTarballs' | 'doors'> & {
   /** Folder for everything that is kept. Default `data`. */
   readonly data: string;
   /** TCP port of the origin; 0 picks a free one. Default 4873. Mirrors always pick free ones. */
   readonly port: number;
   /** How many mirrors, 0 to 16. Default 2. */
   readonly mirrors: number;
-  /** Base URL of the upstream registry; null means the one of the user's npm configuration. */
-  readonly upstream: string | null;
-  /** Origins besides the upstream's own that tarballs may be fetched from. */
-  readonly upstreamTarballs: readonly string[];
-  readonly doors: readonly Door[];
   readonly logLevel: LogLevel;
 };
 
