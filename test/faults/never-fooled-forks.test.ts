@@ -1,7 +1,6 @@
 // An origin that signs two histories, whoever shows the second one, and whenever: it is found out, both of its words are kept,
 // and what is held goes on being served. Besides, older words that are true, and words that nobody can prove.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -11,8 +10,9 @@ import { CHECKPOINT_HEADER, formatCheckpointHeader } from '../../src/core/checkp
 import { type Entry, formatEntry } from '../../src/core/entry.ts';
 import { ProofError } from '../../src/core/errors.ts';
 import { checkConsistency } from '../../src/core/merkle.ts';
-import { besiege, mirrorProcess, type Siege } from '../support/siege.ts';
+import { besiege, type Siege } from '../support/siege.ts';
 import { LOG_NAME, learned, newSigner, SignedLog, vkeyOf } from '../support/signed-log.ts';
+import { spawnMirror } from '../support/spawn-mirror.ts';
 import { until } from '../support/until.ts';
 
 const SIZE = 700;
@@ -130,8 +130,8 @@ describe('another history that was being taken in when the mirror was killed', (
       await siege.mirror.kill();
       const evil = evilFrom(log, SIZE, 6_000);
       for (const server of [origin, peer]) server.log = evil;
-      const killed = mirrorProcess(t, origin.url, data, { originKey: vkeyOf(log.keys.root), until: step, times });
-      assert.deepEqual(await once(killed, 'exit'), [null, 'SIGKILL']);
+      const killed = spawnMirror(t, origin.url, data, { originKey: vkeyOf(log.keys.root), until: step, times });
+      assert.deepEqual(await killed.ended, [null, 'SIGKILL']);
       log.growTo(6_500);
       for (const server of [origin, peer]) server.log = log;
 

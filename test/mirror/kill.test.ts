@@ -1,35 +1,18 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { sha512Hex } from '../../src/core/hash.ts';
 import { openMirrorStores } from '../../src/io/stores.ts';
-import { type HostsOrigin, startHostsOrigin } from '../support/hosts-origin.ts';
+import { startHostsOrigin } from '../support/hosts-origin.ts';
+import { startMirrorProcess } from '../support/spawn-mirror.ts';
 import { tempFolder } from '../support/temp-folder.ts';
 import { markedUrl, randomBlob } from '../support/test-mirror.ts';
-
-const script = join(import.meta.dirname, '../support/mirror-process.ts');
-
-async function startProcess(t: TestContext, origin: HostsOrigin, data: string) {
-  const child = spawn(process.execPath, [script, origin.url, data], { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  const [line] = (await once(createInterface(child.stdout), 'line')) as [string];
-  const [, url = '', hostId = ''] = line.split(' ');
-  const kill = async (): Promise<void> => {
-    const gone = once(child, 'exit');
-    child.kill('SIGKILL');
-    await gone;
-  };
-  return { url, hostId, kill };
-}
 
 test('a mirror killed in the middle of fetching leaves no part of a blob, and goes on at its next start', async (t) => {
   const origin = await startHostsOrigin(t);
   const data = tempFolder();
-  const first = await startProcess(t, origin, data);
+  const first = await startMirrorProcess(t, origin.url, data);
   await origin.log.until(({ host, standing }) => host === first.hostId && standing === 'pending');
   await origin.hosts.approve(first.hostId);
   await origin.log.until(({ host, msg }) => host === first.hostId && /is healthy/.test(msg));
@@ -49,7 +32,7 @@ test('a mirror killed in the middle of fetching leaves no part of a blob, and go
     files.filter((file) => !file.includes('/tmp/')),
     [],
   );
-  const second = await startProcess(t, origin, data);
+  const second = await startMirrorProcess(t, origin.url, data);
   assert.equal(second.hostId, first.hostId);
   assert.equal((await fetch(`${second.url}/-/federation/blob/sha512/${sha512}`)).status, 404);
   const answer = await fetch(markedUrl(origin, second, sha512));

@@ -1,16 +1,13 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import type { TestContext } from 'node:test';
 import { bundlePath, newTiles, tilePath } from '../../src/core/tile.ts';
 import type { SourceState } from '../../src/mirror/log/log-follower.ts';
-import { projectRoot } from './folders.ts';
 import { runCommand } from './processes.ts';
 import { type LogServer, SignedLog, serveLog, vkeyOf } from './signed-log.ts';
+import { type MirrorProcess, startMirrorProcess } from './spawn-mirror.ts';
 import { tempFolder } from './temp-folder.ts';
 import { until } from './until.ts';
 
@@ -59,7 +56,6 @@ export interface Siege {
   evidence(): Promise<string[]>;
 }
 
-const PROGRAM = join(projectRoot, 'test/support/mirror-process.ts');
 /** Short enough for a test that waits for each of them to run out. */
 const TIMES = { originMs: 25, peersMs: 25, peersAwayMs: 25, noteTimeoutMs: 500, tileTimeoutMs: 500 };
 
@@ -111,29 +107,11 @@ export async function besiege(
   };
 }
 
-export async function startSieged(t: Scope, origin: string, data: string, options: object): Promise<SiegedMirror> {
-  const child = mirrorProcess(t, origin, data, options);
-  return sieged(child, await urlOf(child));
+async function startSieged(t: Scope, origin: string, data: string, options: object): Promise<SiegedMirror> {
+  return sieged(await startMirrorProcess(t, origin, data, options));
 }
 
-/** A process that may end before it is ready. */
-export function mirrorProcess(t: Scope, origin: string, data: string, options: object): ChildProcess {
-  const args = [PROGRAM, origin, data, JSON.stringify(options)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
-
-async function urlOf(child: ChildProcess): Promise<string> {
-  assert.ok(child.stdout);
-  const ended = once(child, 'exit').then(() => assert.fail('the mirror ended before it was ready'));
-  // It may end later, too.
-  ended.catch(() => undefined);
-  const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
-  return line.split(' ')[1] as string;
-}
-
-function sieged(child: ChildProcess, url: string): SiegedMirror {
+function sieged({ url, pid, kill }: MirrorProcess): SiegedMirror {
   const get = (path: string) => fetch(`${url}/-/${path}`);
   const note = async () => signedByLogOnly(await (await get('federation/checkpoint')).text());
   const metric = async (line: RegExp) => {
@@ -142,7 +120,7 @@ function sieged(child: ChildProcess, url: string): SiegedMirror {
     return lines.reduce((sum, one) => sum + Number(one.split(' ').at(-1)), 0);
   };
   return {
-    ...{ url, note, metric },
+    ...{ url, note, metric, kill },
     health: async () => ((await (await get('healthz')).json()) as { log: LogHealth }).log,
     shows: async (wanted) =>
       void (await until(`${url} shows\n${wanted}`, async () => (await note()) === wanted, 30_000)),
@@ -155,14 +133,8 @@ function sieged(child: ChildProcess, url: string): SiegedMirror {
       return metric(new RegExp(`^open_registry_mirror_log_passes_total\\{source="${source}",outcome="${state}"`));
     },
     peakMemory: () => {
-      const [, kibibytes] = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8')) ?? [];
+      const [, kibibytes] = /VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
       return Number(kibibytes) * 1024;
-    },
-    kill: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      const exited = once(child, 'exit');
-      child.kill('SIGKILL');
-      await exited;
     },
   };
 }

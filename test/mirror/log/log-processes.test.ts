@@ -1,39 +1,16 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import { equal, toHex } from '../../../src/core/bytes.ts';
 import { openMirrorStores } from '../../../src/io/stores.ts';
 import { openHeldLog } from '../../../src/mirror/log/held-log.ts';
 import { freePort } from '../../support/processes.ts';
 import { SignedLog, serveLog, vkeyOf } from '../../support/signed-log.ts';
+import { spawnMirror, startMirrorProcess } from '../../support/spawn-mirror.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { until } from '../../support/until.ts';
 
-const PROGRAM = join(import.meta.dirname, '../../support/mirror-process.ts');
 /** Nobody listens there. */
 const NOBODY = 'http://127.0.0.1:1';
-
-function start(t: TestContext, origin: string, data: string, options: object = {}): ChildProcess {
-  const args = [PROGRAM, origin, data, JSON.stringify(options)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
-
-async function urlOf(child: ChildProcess): Promise<string> {
-  assert.ok(child.stdout);
-  const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-  return line.split(' ')[1] as string;
-}
-
-async function kill(child: ChildProcess): Promise<void> {
-  const exited = once(child, 'exit');
-  child.kill('SIGKILL');
-  await exited;
-}
 
 /** Resolves when the mirror shows this checkpoint. */
 async function shows(url: string, note: string): Promise<void> {
@@ -65,18 +42,18 @@ for (const [step, times, held, folded, shown] of [
   test(`a mirror that is killed at ${step} (${times}) goes on from there and reads nothing twice`, async (t) => {
     const server = await serveLog(t, new SignedLog().growTo(5_000));
     const data = tempFolder();
-    const first = start(t, server.url, data, { until: step, times });
-    assert.deepEqual(await once(first, 'exit'), [null, 'SIGKILL']);
+    const first = spawnMirror(t, server.url, data, { until: step, times });
+    assert.deepEqual(await first.ended, [null, 'SIGKILL']);
     const state = await stateOf(data);
     assert.deepEqual([state.held.size, state.folded, state.shown], [held, folded, shown]);
     assert.ok(equal(state.held.root, server.log.head(held).root));
 
     server.asked.splice(0);
-    const second = start(t, server.url, data);
-    await shows(await urlOf(second), await server.log.note());
+    const second = await startMirrorProcess(t, server.url, data);
+    await shows(second.url, await server.log.note());
     const read = server.asked.filter((line) => line.includes('/tile/entries/')).length;
     assert.equal(read, Math.ceil((5_000 - held) / 256));
-    await kill(second);
+    await second.kill();
     const stores = await openMirrorStores(data);
     const log = await openHeldLog(stores.index);
     assert.equal(toHex(log.head().root), toHex(server.log.head().root));
@@ -94,18 +71,16 @@ test('three mirrors that reach only each other come to the newest checkpoint tha
   const peersOf = (at: number) => [urls[(at + 1) % 3], urls[(at + 2) % 3]];
   const optionsOf = (at: number) => ({ port: ports[at], peers: peersOf(at), originKey });
 
-  const others = [1, 2].map((at) => start(t, NOBODY, folders[at] as string, optionsOf(at)));
-  await Promise.all(others.map(urlOf));
+  await Promise.all([1, 2].map((at) => startMirrorProcess(t, NOBODY, folders[at] as string, optionsOf(at))));
   // The first one has been to the origin, once with 100 entries and once with 700.
   for (const size of [100, 700]) {
     if (size > 100) server.log.growTo(size);
-    const visitor = start(t, server.url, folders[0] as string, { originKey });
-    await shows(await urlOf(visitor), await server.log.note());
-    await kill(visitor);
-    const first = start(t, NOBODY, folders[0] as string, optionsOf(0));
-    await urlOf(first);
+    const visitor = await startMirrorProcess(t, server.url, folders[0] as string, { originKey });
+    await shows(visitor.url, await server.log.note());
+    await visitor.kill();
+    const first = await startMirrorProcess(t, NOBODY, folders[0] as string, optionsOf(0));
     for (const url of urls) await shows(url, await server.log.note());
-    await kill(first);
+    await first.kill();
   }
 });
 
@@ -113,16 +88,16 @@ test('a mirror that was away while its peer moved on twice catches up with it al
   const server = await serveLog(t, new SignedLog().growTo(300));
   const originKey = vkeyOf(server.log.keys.log);
   const [ahead, behind] = [tempFolder(), tempFolder()];
-  const first = start(t, server.url, ahead);
-  const peers = [await urlOf(first)];
-  await shows(peers[0] as string, await server.log.note());
-  const second = start(t, NOBODY, behind, { originKey, peers });
-  await shows(await urlOf(second), await server.log.note());
-  await kill(second);
+  const first = await startMirrorProcess(t, server.url, ahead);
+  const peers = [first.url];
+  await shows(first.url, await server.log.note());
+  const second = await startMirrorProcess(t, NOBODY, behind, { originKey, peers });
+  await shows(second.url, await server.log.note());
+  await second.kill();
   for (const size of [600, 900]) {
     server.log.growTo(size);
-    await shows(peers[0] as string, await server.log.note());
+    await shows(first.url, await server.log.note());
   }
-  const again = start(t, NOBODY, behind, { originKey, peers });
-  await shows(await urlOf(again), await server.log.note());
+  const again = await startMirrorProcess(t, NOBODY, behind, { originKey, peers });
+  await shows(again.url, await server.log.note());
 });

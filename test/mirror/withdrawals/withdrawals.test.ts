@@ -1,11 +1,9 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { describe, it, type TestContext } from 'node:test';
 import { isDeepStrictEqual } from 'node:util';
 import { runVerify } from '../../../src/cli/verify.ts';
@@ -15,6 +13,7 @@ import { ask, follow } from '../../support/ask.ts';
 import { madePackage, sriOf } from '../../support/made-package.ts';
 import { startMeddler } from '../../support/meddler.ts';
 import { reached } from '../../support/reached.ts';
+import { spawnMirror, startMirrorProcess } from '../../support/spawn-mirror.ts';
 import { tempFolder } from '../../support/temp-folder.ts';
 import { startTestMirror, type TestMirror } from '../../support/test-mirror.ts';
 import { until } from '../../support/until.ts';
@@ -220,7 +219,7 @@ describe('a mirror that is killed', () => {
       const bytes = origin.put('alpha')['1.0.0'] as Buffer;
       assert.equal((await origin.ask('/alpha')).status, 200);
       const data = tempFolder();
-      const first = await startProcess(t, origin.door, data, { door: DOOR });
+      const first = await startMirrorProcess(t, origin.door, data, { door: DOOR });
       assert.equal((await atDoor(first, tarballPath('alpha', '1.0.0'))).status, 200);
       assert.equal((await at(first, blobPath(bytes))).status, 200);
       await first.kill();
@@ -228,12 +227,12 @@ describe('a mirror that is killed', () => {
       origin.upstream.packages.withdraw('alpha');
       await look(origin, 'alpha');
       const second = spawnMirror(t, origin.door, data, { door: DOOR, until });
-      assert.deepEqual(await once(second, 'exit'), [null, 'SIGKILL']);
+      assert.deepEqual(await second.ended, [null, 'SIGKILL']);
       await origin.close();
       const printed: string[] = [];
       assert.equal(await runVerify(data, (line) => printed.push(line)), 0, printed.join('\n'));
 
-      const third = await startProcess(t, origin.door, data, { door: DOOR });
+      const third = await startMirrorProcess(t, origin.door, data, { door: DOOR });
       const gone = await at(third, blobPath(bytes));
       assert.deepEqual([gone.status, gone.error], [451, 'alpha@1.0.0 was withdrawn: withdrawn by the upstream']);
       assert.equal((await atDoor(third, '/alpha')).status, 451);
@@ -242,27 +241,6 @@ describe('a mirror that is killed', () => {
     });
   }
 });
-
-function spawnMirror(t: TestContext, origin: string, data: string, options: object): ChildProcess {
-  const args = [join(import.meta.dirname, '../../support/mirror-process.ts'), origin, data, JSON.stringify(options)];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  t.after(() => child.kill('SIGKILL'));
-  return child;
-}
-
-async function startProcess(t: TestContext, origin: string, data: string, options: object) {
-  const child = spawnMirror(t, origin, data, options);
-  assert.ok(child.stdout);
-  const ended = once(child, 'exit').then(() => assert.fail('the mirror ended before it was ready'));
-  const [line] = (await Promise.race([once(createInterface({ input: child.stdout }), 'line'), ended])) as [string];
-  ended.catch(() => undefined);
-  const kill = async () => {
-    const exited = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exited;
-  };
-  return { url: String(line.split(' ')[1]), kill };
-}
 
 describe('a mirror that can’t learn which bytes are meant', () => {
   it('tries again, and is behind once the deadline has passed', async (t) => {
