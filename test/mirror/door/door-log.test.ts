@@ -37,6 +37,18 @@ async function learn(origin: WholeOrigin, path: string): Promise<number> {
   return Number((await origin.ask('/-/federation/checkpoint')).body.toString().split('\n')[1]);
 }
 
+/** A mirror whose door has shown alpha@1.0.0, and whose log by now tells of 1.1.0, which others made the origin learn. */
+async function startDoorBehind(t: TestContext) {
+  const origin = await startWholeOrigin(t);
+  origin.put('alpha');
+  const { mirror, atDoor } = await startDoor(t, origin.door);
+  assert.equal(await latest(atDoor('/alpha')), '1.0.0');
+  origin.put('alpha', { '1.0.0': {}, '1.1.0': {} });
+  origin.pass(300_000);
+  await reached(mirror.follower, await learn(origin, '/alpha'));
+  return { origin, atDoor };
+}
+
 test('a head that the origin names and its log does not hold is never served', async (t) => {
   const server = await serveLog(t, new SignedLog().add(learned('alpha')));
   names(server, { alpha: hash('another alpha'), beta: hash('beta') });
@@ -60,13 +72,7 @@ test('a head that the origin names and its log does not hold is never served', a
 });
 
 test('what others made the origin learn is known without asking it, and comes with the feed', async (t) => {
-  const origin = await startWholeOrigin(t);
-  origin.put('alpha');
-  const { mirror, atDoor } = await startDoor(t, origin.door);
-  assert.equal(await latest(atDoor('/alpha')), '1.0.0');
-  origin.put('alpha', { '1.0.0': {}, '1.1.0': {} });
-  origin.pass(300_000);
-  await reached(mirror.follower, await learn(origin, '/alpha'));
+  const { origin, atDoor } = await startDoorBehind(t);
   const heads = await origin.metric('http_requests_total', { kind: 'packument' });
   assert.equal(await latest(atDoor('/alpha')), '1.1.0', 'inside the freshness bound');
   assert.equal(await origin.metric('http_requests_total', { kind: 'packument' }), heads);
@@ -111,13 +117,7 @@ test('a package that the log withdrew is 451 with the reason, also when the orig
 });
 
 test('where the content of a new head can’t be had, the one before it is served, marked stale', async (t) => {
-  const origin = await startWholeOrigin(t);
-  origin.put('alpha');
-  const { mirror, atDoor } = await startDoor(t, origin.door);
-  assert.equal(await latest(atDoor('/alpha')), '1.0.0');
-  origin.put('alpha', { '1.0.0': {}, '1.1.0': {} });
-  origin.pass(300_000);
-  await reached(mirror.follower, await learn(origin, '/alpha'));
+  const { origin, atDoor } = await startDoorBehind(t);
   await origin.close();
   const reply = await atDoor('/alpha');
   assert.equal(reply.json<{ 'dist-tags': { latest: string } }>()['dist-tags'].latest, '1.0.0');
