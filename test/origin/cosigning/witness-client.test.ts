@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { openCosignatures } from '../../../src/core/cosignature.ts';
 import { proveConsistency } from '../../../src/core/merkle.ts';
 import type { PolicyWitness } from '../../../src/core/tlog-policy.ts';
@@ -35,6 +34,7 @@ async function setUp(
   const lines = new LogLines('origin');
   const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
   let before = async (): Promise<void> => undefined;
+  let looked = Promise.withResolvers<void>();
   /** Names of witnesses by the size that they cosigned, in the order in which they did. */
   const cosigned: { vkey: string; size: number; text: string; line: string }[] = [];
   const names = witnesses.map(({ name }) => name);
@@ -49,7 +49,14 @@ async function setUp(
         return client.request(url, options);
       },
     },
-    ...{ witnesses, log, logger: lines.logger, metrics: createMetrics('origin'), random: () => 0.5 },
+    log: {
+      subscribe: (listener) => log.subscribe(listener),
+      checkpoint: () => {
+        looked.resolve();
+        return log.checkpoint();
+      },
+    },
+    ...{ witnesses, logger: lines.logger, metrics: createMetrics('origin'), random: () => 0.5 },
     prove: (oldSize, size) => proveConsistency(oldSize, size, storedHashes(store, size)),
     cosigned: (vkey, { checkpoint, text, line }, bare) => {
       cosigned.push({ vkey, size: checkpoint.size, text, line });
@@ -72,7 +79,12 @@ async function setUp(
     };
     return { asked: asked.promise, answer: answer.resolve };
   };
-  return { log, lines, asking, cosigned, sizesOf, witnessed, slow };
+  /** Resolves when the client looks at the log, from now on. */
+  const nextLook = (): Promise<void> => {
+    looked = Promise.withResolvers<void>();
+    return looked.promise;
+  };
+  return { log, lines, asking, cosigned, sizesOf, witnessed, slow, nextLook };
 }
 
 test('each witness is shown the newest checkpoint, with the proof that it needs', async (t) => {
@@ -133,13 +145,14 @@ test('a quorum is reached while the log never stands still', async (t) => {
 
 test('a witness that is slow gets what came meanwhile when it has answered', async (t) => {
   const witness = await startWitness(t, LOG);
-  const { log, asking, sizesOf, slow } = await setUp(t, [asWitness('one', witness)]);
+  const { log, asking, sizesOf, slow, nextLook } = await setUp(t, [asWitness('one', witness)]);
   const { asked, answer } = slow();
   asking.start();
   await asked;
+  const look = nextLook();
   await log.append([numbered(1)]);
-  // Rounds go by meanwhile, so that what came is news to nobody any more.
-  await sleep(5 * TIMES.paceMs);
+  // A round goes by meanwhile, so that what came is news to nobody any more.
+  await look;
   assert.deepEqual(sizesOf(witness), []);
   answer();
   await until('it cosigned both', () => sizesOf(witness).length === 2);
