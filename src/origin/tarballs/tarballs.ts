@@ -1,6 +1,6 @@
 /**
- * Tarballs at the origin: fetched from the upstream when first asked for (origin/tarballs/download-tarball.ts), verified whole before
- * a byte of them is served (but see `begin`), measured once (origin/tarballs/measuring.ts).
+ * Tarballs at the origin: fetched from the upstream when first asked for (download-tarball.ts), verified whole before a
+ * byte of them is served (but see `begin`), measured once (measuring.ts).
  */
 
 import { WithdrawnError } from '../../core/errors.ts';
