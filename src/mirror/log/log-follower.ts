@@ -6,6 +6,7 @@
 import { RollbackError, SplitViewError, UpstreamError } from '../../core/errors.ts';
 import { TokenBuckets } from '../../core/token-bucket.ts';
 import { Serial } from '../../io/serial.ts';
+import { Background } from './background.ts';
 import type { SplitView } from './evidence.ts';
 import type { HeldCheckpoint } from './held-log.ts';
 import { LogIntake, type LogIntakeDeps, VISITOR } from './log-intake.ts';
@@ -85,17 +86,17 @@ class Follower implements LogFollower {
   /** Takes in one checkpoint at a time, the largest that is known first: it makes those before it old news. */
   readonly #passes: Passes;
   readonly #catchUps = new Serial();
-  readonly #running = new Set<Promise<void>>();
+  readonly #background: Background;
   readonly #intake: LogIntake;
   readonly #seen = new Set<string>();
   readonly #hintsLeft = new TokenBuckets(HINTS);
   readonly #lookedAtSoon = new Set<LogSource>();
-  readonly #timers = new Set<NodeJS.Timeout>();
   #hints = 0;
   #catchingUp: Promise<void> | null = null;
 
   constructor(deps: LogFollowerDeps) {
     this.#deps = deps;
+    this.#background = new Background(deps.signal, deps.random);
     this.#passes = new Passes(deps.sources[0], deps.times.patienceMs);
     this.#intake = new LogIntake(deps);
   }
@@ -150,8 +151,7 @@ class Follower implements LogFollower {
     }
     this.#remember(note);
     this.#hints += 1;
-    const taking = this.#take(note, source);
-    void this.#run(taking).then(() => {
+    void this.#background.run(this.#take(note, source)).then(() => {
       this.#hints -= 1;
     });
   }
@@ -166,58 +166,27 @@ class Follower implements LogFollower {
       await this.#followEach(peers);
     };
     // First the origin alone: where its keys are not known yet, nobody else is believed.
-    void this.#look(times.originMs, () => this.#followEach(origin ? [origin] : [])).then(() => {
-      if (peers.length > 0) void this.#look(times.peersAwayMs, lookAtPeers);
-    });
+    void this.#background
+      .repeat(times.originMs, () => this.#followEach(origin ? [origin] : []))
+      .then(() => {
+        if (peers.length > 0) void this.#background.repeat(times.peersAwayMs, lookAtPeers);
+      });
   }
 
   async close(): Promise<void> {
-    for (const timer of this.#timers) clearTimeout(timer);
-    this.#timers.clear();
+    this.#background.stop();
     await this.#catchUps.idle();
-    await Promise.all(this.#running);
-  }
-
-  /** Until it has ended, however it ends: what went wrong is told where that is known. */
-  #run(task: Promise<void>): Promise<void> {
-    const ended = task
-      .catch(() => undefined)
-      .finally(() => {
-        this.#running.delete(ended);
-      });
-    this.#running.add(ended);
-    return ended;
-  }
-
-  /** At once, and then again and again; mirrors that were started together must not go on looking together. */
-  #look(everyMs: number, pass: () => Promise<void>): Promise<void> {
-    const { signal, random } = this.#deps;
-    if (signal.aborted) return Promise.resolve();
-    return this.#run(pass()).then(() => {
-      if (signal.aborted) return;
-      const timer = setTimeout(
-        () => {
-          this.#timers.delete(timer);
-          void this.#look(everyMs, pass);
-        },
-        everyMs * (0.75 + random() / 2),
-      );
-      timer.unref();
-      this.#timers.add(timer);
-    });
+    await this.#background.idle();
   }
 
   /** What a source told and nobody listened to is found there, the last of it included. */
   #lookSoon(source: LogSource | null): void {
     if (source === null || this.#lookedAtSoon.has(source)) return;
     this.#lookedAtSoon.add(source);
-    const timer = setTimeout(() => {
-      this.#timers.delete(timer);
+    this.#background.after(LOOK_SOON_MS, () => {
       this.#lookedAtSoon.delete(source);
-      void this.#run(this.#follow(source));
-    }, LOOK_SOON_MS);
-    timer.unref();
-    this.#timers.add(timer);
+      void this.#background.run(this.#follow(source));
+    });
   }
 
   #isOriginAway(): boolean {
