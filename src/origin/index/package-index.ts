@@ -127,6 +127,9 @@ async function load(name: string, { metadata, blobs }: Stores, withHead: boolean
   };
 }
 
+/** Whether anything of it was ever learned. */
+export const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.size > 0;
+
 /** How many versions are listed, known even where the head is lost. */
 export const listedCount = ({ rows }: PackageView): number => rows.inState('listed').length;
 

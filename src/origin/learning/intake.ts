@@ -7,7 +7,6 @@
  * A package and single versions of it may be asked for at the same time. What came is judged against the package as it
  * stands then, not as it stood when the question was asked, and by one at a time, so that no pin is overwritten unseen.
  */
-import { setTimeout } from 'node:timers/promises';
 import { utf8 } from '../../core/bytes.ts';
 import { ConflictError, MalformedError, NotFoundError, UpstreamError } from '../../core/errors.ts';
 import { sha256Hex } from '../../core/hash.ts';
@@ -25,20 +24,14 @@ import { storedBlob } from '../../io/stored-blob.ts';
 import { inTurns, sha256InTurns } from '../../io/turn.ts';
 import type { Upstream } from '../../io/upstream.ts';
 import { putBlobs, restoreBlobs } from '../index/package-blobs.ts';
-import { listedCount, type PackageIndex, type PackageView } from '../index/package-index.ts';
+import { isKnown, listedCount, type PackageIndex, type PackageView } from '../index/package-index.ts';
 import type { Log } from '../log/log.ts';
 import type { NewEntry } from '../log/log-batch.ts';
 import { composeHead, withSequence } from './compose-head.ts';
 import type { Freshness } from './freshness.ts';
+import { ABSENT, createGoneFollower, GONE, type Gone } from './gone.ts';
 import type { Incidents } from './incidents.ts';
-import {
-  entriesFor,
-  type Repinned,
-  type RepinOrder,
-  repinnedBy,
-  withdrawalsOf,
-  withdrawnIncident,
-} from './intake-entries.ts';
+import { entriesFor, type Repinned, type RepinOrder, repinnedBy, withdrawnIncident } from './intake-entries.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
 import { noteTarballUrls } from './tarball-urls.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
@@ -59,15 +52,6 @@ export type Intake = {
 /** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
 type Outcome = 'taken' | { readonly reason: string; readonly heldBack: boolean };
 
-/**
- * Nothing is left of a package, and why; `emptied` is the hash of the document that says so, if there is one.
- * `heldBack`: the document has versions, none of which may be published.
- */
-type Gone = { readonly emptied: string | null; readonly reason: string; readonly heldBack: boolean };
-
-const GONE = 'withdrawn by the upstream';
-/** Versions that were learned alone and are asked for anew at one look at their package. */
-const ALONE_MAX = 20;
 /** Packuments that are split and composed at the same time; bounds memory. */
 const TAKING_MAX = 4;
 
@@ -94,6 +78,10 @@ export function createIntake(deps: {
   const alone = <T>(name: string, task: (view: PackageView) => Promise<T>): Promise<T> =>
     judging.run(name, async () => task(await index.get(name)));
 
+  const { followGone, followAlone } = createGoneFollower({
+    ...{ ...deps, rooms, alone },
+    commit: (entries) => commit(new Map(), entries),
+  });
   const blob = (hex: string): Promise<Uint8Array> => storedBlob(blobs, hex, 'a version');
   const takeDeps: TakeDeps = {
     blob,
@@ -149,40 +137,6 @@ export function createIntake(deps: {
     await incidents.report(withdrawn.map((one) => withdrawnIncident(view.name, one)));
   }
 
-  /** Whether the upstream says the same a moment later: `emptied` is the hash of a document without versions. */
-  async function isStillGone(name: string, emptied: string | null): Promise<boolean> {
-    await setTimeout(deps.secondLookMs);
-    return rooms(async (room) => {
-      const answer = await upstream.packument(name, null, deps.timeoutMs, room);
-      if (answer.kind !== 'fresh') return answer.kind === 'missing';
-      return (await sha256InTurns(answer.bytes)) === emptied;
-    });
-  }
-
-  /** The upstream has no such package, or nothing left in it that may be published. */
-  async function gone(name: string, { emptied, reason, heldBack }: Gone): Promise<void> {
-    // What was learned alone was judged alone: other versions that are held back say nothing of it.
-    const mayBeWithdrawn = (view: PackageView) =>
-      isKnown(view) && !view.withdrawn && !(heldBack && listedCount(view) === 0);
-    if (mayBeWithdrawn(await index.get(name))) {
-      if (!(await isStillGone(name, emptied))) {
-        throw new UpstreamError({ what: name, reason: 'the upstream contradicts itself' });
-      }
-      await alone(name, async (view) => {
-        if (mayBeWithdrawn(view)) await withdraw(view, reason);
-      });
-    }
-    if (heldBack) await followAlone(name);
-    await freshness.checked(name, heldBack ? { ...absentRow, body: emptied } : absentRow);
-  }
-
-  async function withdraw(view: PackageView, reason: string): Promise<void> {
-    const { name } = view;
-    if (reason === GONE) await withdrawals.admit(name, { versions: listedCount(view), gone: 'all' });
-    await incidents.report([{ kind: 'withdrawn', subject: name, detail: reason }]);
-    await commit(new Map(), withdrawalsOf(name, [{ version: '*', reason }]));
-  }
-
   /** One look at the packument; what came is held no longer than this takes. */
   async function look(name: string, room: Room): Promise<Gone | Omit<UpstreamRow, 'checked'>> {
     const view = await index.get(name);
@@ -191,7 +145,7 @@ export function createIntake(deps: {
     if (answer.kind === 'missing') return { emptied: null, reason: GONE, heldBack: false };
     if (answer.kind === 'not-modified') {
       await unchanged(view);
-      return before ?? absentRow;
+      return before ?? ABSENT;
     }
     const { bytes, etag, lastModified } = answer;
     const body = await sha256InTurns(bytes);
@@ -206,34 +160,6 @@ export function createIntake(deps: {
 
   async function unchanged(view: PackageView): Promise<void> {
     if (isKnown(view)) await withdrawals.admit(view.name, { versions: listedCount(view), gone: 0 });
-  }
-
-  /**
-   * Versions that were learned alone and that no packument shows: each has a document of its own, which is what was
-   * believed of it, and which a packument may lag behind.
-   */
-  async function followAlone(name: string): Promise<void> {
-    const learned = versionsLearnedAlone(await index.get(name)).slice(0, ALONE_MAX);
-    const missing = await Promise.all(learned.map((version) => isVersionMissing(name, version)));
-    const gone = learned.filter((_, at) => missing[at]);
-    if (gone.length === 0) return;
-    await alone(name, async (view) => {
-      const still = versionsLearnedAlone(view).filter((version) => gone.includes(version));
-      await withdrawals.admit(name, { versions: still.length, gone: still.length });
-      const withdrawn = still.map((version) => ({ version, reason: GONE }));
-      await incidents.report(withdrawn.map((one) => withdrawnIncident(name, one)));
-      await commit(new Map(), withdrawalsOf(name, withdrawn));
-    });
-  }
-
-  /** That it could not be asked is no reason to withdraw anything. */
-  async function isVersionMissing(name: string, version: string): Promise<boolean> {
-    try {
-      return (await upstream.manifest(name, version, deps.timeoutMs)).kind === 'missing';
-    } catch (error) {
-      if (error instanceof UpstreamError) return false;
-      throw error;
-    }
   }
 
   async function takeVersion(view: PackageView, version: string, bytes: Uint8Array): Promise<void> {
@@ -263,7 +189,7 @@ export function createIntake(deps: {
   return {
     async packument(name) {
       const seen = await rooms((room) => look(name, room));
-      if ('emptied' in seen) return gone(name, seen);
+      if ('emptied' in seen) return followGone(name, seen);
       await followAlone(name);
       await freshness.checked(name, seen);
     },
@@ -287,12 +213,6 @@ export function createIntake(deps: {
     },
   };
 }
-
-const absentRow = { etag: null, lastModified: null, body: null, absent: true } as const;
-
-const isKnown = (view: PackageView): boolean => view.head !== null || view.rows.size > 0;
-
-const versionsLearnedAlone = ({ rows }: PackageView): string[] => rows.inState('learned');
 
 /** A document that can't be read is the upstream's fault, not the client's. */
 function asUpstreamError(what: string, error: unknown): unknown {

@@ -15,7 +15,7 @@ import { namePattern } from '../../core/package-name.ts';
 import type { VersionRow } from '../../core/tables.ts';
 import { TokenBuckets } from '../../core/token-bucket.ts';
 import { MissingBlobError } from '../../io/stored-blob.ts';
-import type { PackageIndex, PackageView } from '../index/package-index.ts';
+import { isKnown, type PackageIndex, type PackageView } from '../index/package-index.ts';
 import type { Freshness } from './freshness.ts';
 import type { Intake } from './intake.ts';
 import type { RepinOrder } from './intake-entries.ts';
@@ -93,7 +93,7 @@ export function createLearner(deps: {
 
   /** Asks the upstream and waits; a package that is known waits no longer than `patienceMs` and survives a failure. */
   async function renew(view: PackageView, network: string, patienceMs: number): Promise<Learned> {
-    const known = view.head !== null || view.rows.size > 0;
+    const known = isKnown(view);
     try {
       const flight = ask(view, network);
       if (known && (await isLate(flight, patienceMs))) return staleFor(view);
