@@ -49,8 +49,7 @@ export async function startMirror(
   place: Place = LOOPBACK,
 ): Promise<ServerProcess> {
   const port = await freePort();
-  const key = /^verifier key\s+(\S+)/m.exec(origin.output())?.[1] ?? '';
-  const flags = ['--origin', origin.url, '--origin-key', key, '--data', join(work, 'mirror'), '--log-level', 'warn'];
+  const flags = [...originFlags(origin), '--data', join(work, 'mirror'), '--log-level', 'warn'];
   const command = [...program, 'mirror', ...flags, '--port', `${port}`, '--host', place.host];
   const mirror = await startAt(place, 'mirror', work, port, command, '/-/ping', /^host id/m);
   try {
@@ -63,12 +62,17 @@ export async function startMirror(
 }
 
 /** A mirror of our own that keeps an organisation's door, in front of `origin`. */
-export async function startDoor(work: string, origin: ServerProcess): Promise<ServerProcess> {
+export async function startDoor(work: string, origin: ServerProcess, place: Place = LOOPBACK): Promise<ServerProcess> {
   const port = await freePort();
-  const flags = ['--origin', origin.url, '--data', join(work, 'door'), '--log-level', 'error'];
-  const door = ['--door', `http://127.0.0.1:${port}`, '--freshness', '86400'];
-  const command = [...program, 'mirror', ...flags, ...door, '--port', `${port}`, '--host', '127.0.0.1'];
-  return startAt(LOOPBACK, 'door', work, port, command, '/-/ping');
+  const flags = [...originFlags(origin), '--data', join(work, 'door'), '--log-level', 'error'];
+  const door = ['--door', `http://${place.host}:${port}`, '--freshness', '86400'];
+  const command = [...program, 'mirror', ...flags, ...door, '--port', `${port}`, '--host', place.host];
+  return startAt(place, 'door', work, port, command, '/-/ping', /^registry/m);
+}
+
+function originFlags({ url, output }: ServerProcess): string[] {
+  const key = /^verifier key\s+(\S+)/m.exec(output())?.[1] ?? '';
+  return ['--origin', url, '--origin-key', key];
 }
 
 /** nginx with one worker, on a folder of files. */
