@@ -1,13 +1,14 @@
 /**
  * The hosts of this origin as everything else sees them: who is admitted (host-register), who is there (presence), who is
- * well (probe, host-health), what is published of them (host-list-publisher) and who hears of it (feed-news).
+ * well (probe, host-health), how they all stand by that (watched-hosts), what is published of them (host-list-publisher)
+ * and who hears of it (feed-news).
  */
 import { type Door, hostnameOf } from '../../core/door.ts';
 import { BadRequestError, ForbiddenError } from '../../core/errors.ts';
 import { parseHostKey } from '../../core/host-keys.ts';
 import { listedDoors } from '../../core/hosts-list.ts';
-import type { Application, ApplyAnswer, CosignedByHost, Heartbeat } from '../../core/membership.ts';
-import type { HostView, HostWithdrawals } from '../../core/selection.ts';
+import type { Application, ApplyAnswer, Heartbeat } from '../../core/membership.ts';
+import type { HostView } from '../../core/selection.ts';
 import { type HostRows, type Standing, standingOf } from '../../core/standing.ts';
 import type { HttpClient } from '../../io/http-client.ts';
 import type { OriginKeys } from '../../io/key-file.ts';
@@ -23,10 +24,11 @@ import { createHostListPublisher, type HostListPublisher, type PublishedList } f
 import { createMarkMaker, type MarkMaker } from './host-marks.ts';
 import { createHostProgress, type HostProgress, type HostProgressDeps } from './host-progress.ts';
 import { type HostRegister, openHostRegister } from './host-register.ts';
-import { countStates, type HostListing, type HostSigns, listedHosts, listingOf, viewOf } from './host-views.ts';
+import { countStates, type HostListing, listedHosts } from './host-views.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
 import { proveHost } from './prove-host.ts';
+import { type WatchedHosts, watchHosts } from './watched-hosts.ts';
 import type { WithdrawalJudge } from './withdrawal-judge.ts';
 
 export type HostsDeps = {
@@ -101,15 +103,14 @@ class OriginHosts implements Hosts {
   readonly #prober: Prober;
   readonly #news: FeedNews;
   readonly #publishing = new Serial();
-  readonly #heartbeats = new Map<string, Heartbeat>();
   readonly #marks: MarkMaker;
   readonly #progress: HostProgress;
   readonly #health: HostHealth;
+  readonly #watched: WatchedHosts;
   #register!: HostRegister;
   #publisher!: HostListPublisher;
   #unsubscribe = (): void => undefined;
   #started = false;
-  #views: { readonly hosts: readonly HostView[]; readonly untilMs: number } | null = null;
 
   constructor(deps: HostsDeps) {
     this.#deps = deps;
@@ -125,6 +126,10 @@ class OriginHosts implements Hosts {
     });
     const changed = (hostId: string) => this.#presenceChanged(hostId);
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
+    this.#watched = watchHosts({
+      ...{ presence: this.#presence, progress: this.#progress, health: this.#health, withdrawals: deps.withdrawals },
+      ...{ hosts: () => this.#register.all(), now: this.#now, monotonic: this.#monotonic },
+    });
     this.#prober = createProber({
       client: deps.client,
       targets: () => this.views().filter(({ approved, present }) => approved && present),
@@ -133,11 +138,11 @@ class OriginHosts implements Hosts {
       hostsVkey: deps.keys.hosts.vkey,
       logName: deps.keys.logName,
       record: (hostId, result) => {
-        if (this.#health.record(hostId, result)) this.#views = null;
+        if (this.#health.record(hostId, result)) this.#watched.changed();
       },
       withdrawnFor: async (hostId) => (await deps.withdrawals?.question(hostId)) ?? null,
       recordWithdrawn: (hostId, asked, isServed) => {
-        if (deps.withdrawals?.answered(hostId, asked, isServed)) this.#views = null;
+        if (deps.withdrawals?.answered(hostId, asked, isServed)) this.#watched.changed();
       },
       intervalMs: deps.probeIntervalMs ?? PROBE_INTERVAL_MS,
     });
@@ -211,17 +216,11 @@ class OriginHosts implements Hosts {
   }
 
   list(): HostListing[] {
-    return [...this.#register.all()].map(([id, rows]) => listingOf(id, rows, this.#signsOf(id)));
+    return this.#watched.list();
   }
 
   views(): readonly HostView[] {
-    const judgedUntil = this.#deps.withdrawals?.validUntil() ?? Number.POSITIVE_INFINITY;
-    if (!this.#views || this.#monotonic() > this.#views.untilMs || this.#now() >= judgedUntil) {
-      const hosts = [...this.#register.all()].map(([id, rows]) => viewOf(id, rows, this.#signsOf(id)));
-      const lookMs = this.#monotonic() + this.#progress.lookMs;
-      this.#views = { hosts, untilMs: Math.min(this.#presence.nextEndMs(), lookMs) };
-    }
-    return this.#views.hosts;
+    return this.#watched.views();
   }
 
   publicKeyOf(hostId: string): Uint8Array | null {
@@ -239,9 +238,7 @@ class OriginHosts implements Hosts {
     if (heartbeat.url !== application.url) {
       throw new BadRequestError(`host ${hostId} is approved at ${application.url}; apply again with the new URL`);
     }
-    this.#heartbeats.set(hostId, heartbeat);
-    this.#presence.heartbeat(hostId);
-    if (heartbeat.cosigned) void this.#takeCosigned(hostId, heartbeat.cosigned);
+    this.#watched.heartbeat(hostId, heartbeat);
   }
 
   openFeed(hostId: string | null, lastEventId: string | null = null, network = ''): { feed: Feed; closed: () => void } {
@@ -272,26 +269,14 @@ class OriginHosts implements Hosts {
 
   /** Out of the rotation first, then off the list. */
   async #membershipChanged(hostId: string, standing: Standing): Promise<void> {
-    this.#views = null;
+    this.#watched.changed();
     if (standing !== 'approved') this.#presence.expel(hostId);
     this.#deps.logger.info({ host: hostId, url: this.#register.get(hostId)?.application.url, standing }, 'host');
     if (this.#started) await this.#publish();
   }
 
-  /** A heartbeat counts whatever it carries. */
-  async #takeCosigned(hostId: string, said: CosignedByHost): Promise<void> {
-    const before = this.#withdrawalsOf(hostId);
-    const isOther = await this.#progress.take(hostId, said);
-    this.#deps.withdrawals?.held(hostId, this.#progress.heldBy(hostId) ?? 0);
-    if (isOther || this.#withdrawalsOf(hostId) !== before) this.#views = null;
-  }
-
-  #withdrawalsOf(hostId: string): HostWithdrawals | null {
-    return this.#deps.withdrawals?.verdictOn(hostId, this.#progress.heldBy(hostId)) ?? null;
-  }
-
   #presenceChanged(hostId: string): void {
-    this.#views = null;
+    this.#watched.changed();
     const present = this.#presence.isPresent(hostId);
     this.#deps.logger.info({ host: hostId, present }, present ? 'host is connected' : 'host is gone');
     if (present) void this.#prober.probeNow(hostId);
@@ -307,12 +292,5 @@ class OriginHosts implements Hosts {
   #someDoor(): string {
     const { doors, port } = this.#deps.doors();
     return listedDoors(doors, port)[0]?.id ?? '00000000';
-  }
-
-  #signsOf(id: string): HostSigns {
-    const heartbeat = this.#heartbeats.get(id) ?? null;
-    const [size, behind] = [this.#progress.heldBy(id), this.#progress.isBehind(id)];
-    const [present, health] = [this.#presence.isPresent(id), this.#health.of(id)];
-    return { present, health, heartbeat, size, behind, withdrawals: this.#withdrawalsOf(id) };
   }
 }
