@@ -112,6 +112,9 @@ export interface CacheBlobStore extends BlobStore {
    * @param pace called after so many bytes; the reading goes on when it resolves
    */
   check(id: BlobId, pace?: (bytes: number) => Promise<void>): Promise<'sound' | 'rotten' | 'gone'>;
+
+  /** Removes what is too much by now, where others share its disk budget. Does nothing once the store is closed. */
+  trim(): Promise<void>;
 }
 
 /** What became of a blob in a store, for those who count. `size` in bytes. */

@@ -12,8 +12,8 @@ import { UseOrder } from '../core/use-order.ts';
 const AWAITED_MS = 10_000;
 
 export type DiskBudgetOptions = {
-  /** Bytes. */
-  readonly bytesMax: number;
+  /** Bytes; asked each time, as others may share them. */
+  readonly bytesMax: () => number;
   /** Removes the blob of this key from the disk. */
   readonly evict: (key: string) => Promise<void>;
   /** Unix ms. */
@@ -51,7 +51,7 @@ export class DiskBudget {
     const [kept, passing] = [there.filter((one) => this.#fits(one.size)), there.filter((one) => !this.#fits(one.size))];
     this.#order.addOlder(kept.map(({ key, size }) => [key, size]));
     for (const { key } of passing) this.#passing.add(key);
-    await this.#trim();
+    await this.trim();
   }
 
   used(key: string): void {
@@ -66,7 +66,7 @@ export class DiskBudget {
   /** It has been read. */
   async passed(key: string): Promise<void> {
     this.#awaited.delete(key);
-    await this.#trim();
+    await this.trim();
   }
 
   removed(key: string): void {
@@ -87,7 +87,7 @@ export class DiskBudget {
     this.#removedMeanwhile?.delete(key);
     if (this.#fits(size)) this.#order.add(key, size);
     else this.#passing.add(key);
-    await this.#trim();
+    await this.trim();
   }
 
   /** Removes blobs until so many bytes are free, or as many as may go; false if none could go. */
@@ -97,21 +97,22 @@ export class DiskBudget {
     return this.#order.bytes < before;
   }
 
+  /** Removes what is too much. */
+  async trim(): Promise<void> {
+    const now = this.#options.now();
+    for (const [key, until] of this.#awaited) if (until <= now) this.#awaited.delete(key);
+    for (const key of this.#passing) if (this.#mayGo(key)) await this.#evict(key);
+    await this.#evictDownTo(this.#options.bytesMax());
+  }
+
   #fits(size: number): boolean {
-    return size <= this.#options.bytesMax;
+    return size <= this.#options.bytesMax();
   }
 
   #release(key: string): void {
     const left = (this.#holds.get(key) ?? 0) - 1;
     if (left > 0) this.#holds.set(key, left);
     else this.#holds.delete(key);
-  }
-
-  async #trim(): Promise<void> {
-    const now = this.#options.now();
-    for (const [key, until] of this.#awaited) if (until <= now) this.#awaited.delete(key);
-    for (const key of this.#passing) if (this.#mayGo(key)) await this.#evict(key);
-    await this.#evictDownTo(this.#options.bytesMax);
   }
 
   #mayGo(key: string): boolean {

@@ -40,7 +40,7 @@ export type FileBlobStoreOptions = {
   /** Memory for blobs that were used lately, in bytes. Default 24 MiB. */
   readonly hotBytesMax?: number;
   /** Disk for blobs, in bytes: those not used for the longest time go first (io/disk-budget.ts). Null: no bound. */
-  readonly bytesMax?: number | null;
+  readonly bytesMax?: number | (() => number) | null;
   /** Unix ms. */
   readonly now?: () => number;
   /** Told of what comes and goes. */
@@ -69,7 +69,7 @@ class FileBlobStore implements CacheBlobStore {
     this.#dir = dir;
     this.#note = note ?? (() => undefined);
     const evict = (key: string) => this.#remove(parseBlobId(key), 'evicted');
-    const budget = bytesMax === null ? null : new DiskBudget({ bytesMax, evict, now });
+    const budget = bytesMax === null ? null : new DiskBudget({ bytesMax: asFunction(bytesMax), evict, now });
     this.#budget = budget;
     const quarantine = (id: BlobId) => this.#quarantine(id);
     this.#reads = new CheckedReads({ dir, hotBytesMax, budget, now, quarantine });
@@ -139,6 +139,10 @@ class FileBlobStore implements CacheBlobStore {
       this.#budget?.removed(formatBlobId(id));
       await this.#remove(id, 'deleted');
     });
+  }
+
+  async trim(): Promise<void> {
+    if (!this.#closed) await this.#track(async () => this.#budget?.trim());
   }
 
   async *list(): AsyncIterable<StoredBlob> {
@@ -246,3 +250,6 @@ class FileBlobStore implements CacheBlobStore {
     if (this.#closed) throw new Error(`the blob store ${this.#dir} is closed`);
   }
 }
+
+const asFunction = (bytes: number | (() => number)): (() => number) =>
+  typeof bytes === 'number' ? () => bytes : bytes;
