@@ -32,6 +32,11 @@ export class HotBlobs {
     }
   }
 
+  clear(): void {
+    this.#blobs.clear();
+    this.#bytes = 0;
+  }
+
   delete(key: string): void {
     const bytes = this.#blobs.get(key);
     if (bytes === undefined) return;

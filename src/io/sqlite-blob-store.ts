@@ -23,14 +23,14 @@ import { type OnBroken, openDatabase, type SqliteWriter, type Step } from './sql
 import { Turn } from './turn.ts';
 
 /** `id` is the digest: 32 bytes for a sha256, 64 for a sha512. What rotted moves to `quarantine`. */
-const SCHEMA = `
+export const BLOBS_SCHEMA = `
   CREATE TABLE IF NOT EXISTS blobs (n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, bytes BLOB NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS quarantine (n INTEGER PRIMARY KEY, id BLOB NOT NULL, bytes BLOB NOT NULL) STRICT`;
 
-const PUT = 0;
+export const PUT = 0;
 const KEEP_ASIDE = 1;
 const REMOVE = 2;
-const STATEMENTS = [
+export const BLOBS_STATEMENTS: readonly string[] = [
   'INSERT OR IGNORE INTO blobs (id, bytes) VALUES (?, ?)',
   'INSERT INTO quarantine (id, bytes) SELECT id, bytes FROM blobs WHERE id = ?',
   'DELETE FROM blobs WHERE id = ?',
@@ -48,12 +48,13 @@ export type SqliteBlobStoreOptions = {
 
 /** Opens the store in `file`, or makes an empty one. */
 export function openSqliteBlobStore(file: string, options: SqliteBlobStoreOptions = {}): Promise<BlobStore> {
-  const data = { file, schema: SCHEMA, statements: STATEMENTS };
+  const data = { file, schema: BLOBS_SCHEMA, statements: BLOBS_STATEMENTS };
   const { hotBytesMax = HOT_BYTES_DEFAULT, onBroken } = options;
   return openDatabase(data, (writer, reader) => new SqliteBlobStore(file, writer, reader, hotBytesMax), onBroken);
 }
 
-class SqliteBlobStore implements BlobStore {
+/** Over an open database that has its tables; closing it closes the database. */
+export class SqliteBlobStore implements BlobStore {
   readonly #file: string;
   readonly #writer: SqliteWriter;
   readonly #reader: DatabaseSync;
@@ -64,7 +65,7 @@ class SqliteBlobStore implements BlobStore {
   readonly #turn = new Turn();
   #closed = false;
 
-  constructor(file: string, writer: SqliteWriter, reader: DatabaseSync, hotBytesMax: number) {
+  constructor(file: string, writer: SqliteWriter, reader: DatabaseSync, hotBytesMax = HOT_BYTES_DEFAULT) {
     this.#file = file;
     this.#writer = writer;
     this.#reader = reader;
@@ -148,6 +149,11 @@ class SqliteBlobStore implements BlobStore {
     await this.#writer.transact([[REMOVE, digestOf(id)]]);
     // A read that began before the row was gone may have warmed it again.
     this.#hot.delete(id.hex);
+  }
+
+  /** To be called after others have removed blobs from the database. */
+  forget(): void {
+    this.#hot.clear();
   }
 
   async *list(): AsyncIterable<StoredBlob> {

@@ -15,7 +15,13 @@ import { Turn } from './turn.ts';
 /** A statement, by its place in the list given at the start, and the values to bind. */
 export type Step = readonly [statement: number, ...values: (string | number | Uint8Array)[]];
 
-export type WriterData = { readonly file: string; readonly schema: string; readonly statements: readonly string[] };
+/** `shrinks`: a new file can give free pages back, by `PRAGMA incremental_vacuum`. */
+export type WriterData = {
+  readonly file: string;
+  readonly schema: string;
+  readonly statements: readonly string[];
+  readonly shrinks?: boolean;
+};
 
 /** Told once that an open database can't be written any more, until it is opened anew. */
 export type OnBroken = (error: Error) => void;
