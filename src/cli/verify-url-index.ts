@@ -1,5 +1,6 @@
 import { chunkListBytes } from '../core/chunks.ts';
 import { MalformedError, NotFoundError } from '../core/errors.ts';
+import { sha256Hex } from '../core/hash.ts';
 import { type Head, parseHead, parseVersionEntry, type VersionEntry } from '../core/head.ts';
 import { show } from '../core/index-reader.ts';
 import { HEAD_BYTES_MAX, MANIFEST_BYTES_MAX } from '../core/limits.ts';
@@ -87,8 +88,11 @@ async function fetchHead(
     const bytes = await server.content(`head/${hash}`, hash, HEAD_BYTES_MAX);
     if (bytes === null) continue;
     parseHead(bytes);
-    await blobs.putMany([{ id: { algorithm: 'sha256', hex: hash }, bytes }]);
-    return createHeadFetcher({ blobs, client, sources: [server.url] }).fetch(name, hash);
+    await blobs.keep([bytes]);
+    return createHeadFetcher({ blobs, put: (_, fresh) => blobs.keep(fresh), client, sources: [server.url] }).fetch(
+      name,
+      hash,
+    );
   }
   absent.count(`the head ${hash}`);
   return null;
@@ -179,8 +183,8 @@ class MemoryBlobs {
     return this.#blobs.get(hex) ?? null;
   }
 
-  async putMany(blobs: readonly { readonly id: BlobId; readonly bytes: Uint8Array }[]): Promise<void> {
-    for (const { id, bytes } of blobs) this.#blobs.set(id.hex, bytes);
+  async keep(blobs: readonly Uint8Array[]): Promise<void> {
+    for (const bytes of blobs) this.#blobs.set(sha256Hex(bytes), bytes);
   }
 
   async blob(sha256: string): Promise<Uint8Array> {

@@ -79,7 +79,7 @@ const freshness: Setting = {
 const diskBudget: Setting = {
   key: 'diskBudgetBytes',
   flag: '--disk-budget <SIZE>',
-  describe: 'how much disk tarballs may take, such as 50GB; those not used for the longest time go first',
+  describe: 'disk for all that can be fetched again, such as 50GB; what was not used for the longest time goes first',
   fallback: null,
   read: readSize,
 };

@@ -1,27 +1,23 @@
 /**
  * Forms: packuments as they are sent, assembled from blobs for a door and kept compressed.
  *
- * A cache: everything in it can be made again from the head. There is one file per package, kind, door and coding,
- * replaced when the package changes; it names the form that it holds and carries a SHA-256, so that a rotten one is noticed and made
- * again rather than served.
+ * A cache: everything in it can be made again from the head. Where they are kept on disk: door/form-files.ts.
  */
-import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
 import { Readable, type Transform } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { constants, createBrotliCompress, createGunzip, createGzip, createZstdCompress } from 'node:zlib';
 import { type FormKind, formParts } from '../core/assembly.ts';
-import { concat, equal, text, utf8 } from '../core/bytes.ts';
-import { SHA256_BYTES, sha256, sha256Hex } from '../core/hash.ts';
+import { concat, utf8 } from '../core/bytes.ts';
 import type { Head } from '../core/head.ts';
 import { readPages } from '../core/pages.ts';
 import type { BlobStore } from '../io/blob-store.ts';
-import { tempPathFor } from '../io/durable-file.ts';
 import { createGate } from '../io/gate.ts';
 import { oneFlight } from '../io/one-flight.ts';
+import type { SharedBudget } from '../io/shared-budget.ts';
 import { storedBlob } from '../io/stored-blob.ts';
 import { inTurns, Turn } from '../io/turn.ts';
+import { FormFiles } from './form-files.ts';
 
 /** Content codings that forms are kept in, the one that is best to send first. */
 export const FORM_CODINGS = ['zstd', 'br', 'gzip'] as const;
@@ -49,7 +45,6 @@ const COMPRESSORS = {
   gzip: () => createGzip(),
 } as const satisfies Record<FormCoding, (bytes: number) => Transform>;
 
-const HEX_LENGTH = 64;
 /** Small: a form that is not in memory is read from the disk in less than a millisecond. */
 const MEMORY_BYTES_MAX = 8 * 1024 * 1024;
 /** Forms that are made at the same time: a compressor takes up to some megabytes. */
@@ -63,17 +58,18 @@ export function formSize(kind: FormKind, head: Head, base: string): number {
   return head[kind].size + head.versions.count * escaped;
 }
 
-export function createForms(deps: { folder: string; blobs: BlobStore; note: (error: unknown) => void }): Forms {
-  const { folder, blobs, note } = deps;
+/** @param deps `budget`: the disk that they share with others; null or left out: no bound */
+export function createForms(deps: {
+  folder: string;
+  blobs: BlobStore;
+  note: (error: unknown) => void;
+  budget?: SharedBudget | null;
+}): Forms {
+  const { folder, blobs, note, budget = null } = deps;
+  const files = new FormFiles(folder, budget, note);
   const memory = new FormMemory(MEMORY_BYTES_MAX);
   const making = new Map<string, Promise<Uint8Array>>();
   const gate = createGate(MAKING_MAX);
-  const writing = new Set<Promise<void>>();
-
-  const pathOf = (kind: FormKind, name: string, base: string, coding: FormCoding) => {
-    const key = sha256Hex(utf8(JSON.stringify([name, kind, base, coding])));
-    return join(folder, key.slice(0, 2), key.slice(2));
-  };
 
   /** Not `pipe`: a blob that can't be read has to fail this form alone, not the process. */
   async function make(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array> {
@@ -83,13 +79,11 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
   }
 
   async function loadOrMake(kind: FormKind, head: Head, base: string, coding: FormCoding): Promise<Uint8Array> {
-    const path = pathOf(kind, head.name, base, coding);
-    const stored = await load(path, head[kind].sha256);
+    const place = { name: head.name, kind, base, coding };
+    const stored = await files.load(place, head[kind].sha256);
     if (stored) return stored;
     const made = await gate(() => make(kind, head, base, coding));
-    const written = save(path, head[kind].sha256, made).catch(note);
-    writing.add(written);
-    written.finally(() => writing.delete(written));
+    files.save(place, head[kind].sha256, made);
     return made;
   }
 
@@ -105,9 +99,7 @@ export function createForms(deps: { folder: string; blobs: BlobStore; note: (err
   return {
     compressed,
     plain: async (kind, head, base) => Readable.from([await compressed(kind, head, base, 'gzip')]).pipe(createGunzip()),
-    idle: async () => {
-      await Promise.all(writing);
-    },
+    idle: () => files.idle(),
   };
 }
 
@@ -145,23 +137,6 @@ class FormMemory {
 /** A copy unless it is the whole of its memory: a piece of a larger one would keep all of it. */
 function exactly(bytes: Uint8Array): Uint8Array {
   return bytes.length === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes);
-}
-
-async function load(path: string, form: string): Promise<Uint8Array | null> {
-  const file = await readFile(path).catch(() => null);
-  if (!file || file.length < SHA256_BYTES + HEX_LENGTH) return null;
-  const rest = file.subarray(SHA256_BYTES);
-  if (!equal(sha256(rest), file.subarray(0, SHA256_BYTES))) return null;
-  return text(rest.subarray(0, HEX_LENGTH)) === form ? rest.subarray(HEX_LENGTH) : null;
-}
-
-/** Not synced: a file that a crash has torn is noticed by its hash. */
-async function save(path: string, form: string, bytes: Uint8Array): Promise<void> {
-  const rest = concat([utf8(form), bytes]);
-  const temp = tempPathFor(path);
-  await mkdir(dirname(path), { recursive: true });
-  await writeFile(temp, concat([sha256(rest), rest]), { mode: 0o600 });
-  await rename(temp, path);
 }
 
 /** The bytes of a form, blob by blob. Gives way to the event loop. */

@@ -18,8 +18,10 @@ import type { BlobStore, CacheBlobStore } from './blob-store.ts';
 import { makeFolder } from './durable-file.ts';
 import { type FileBlobStoreOptions, openFileBlobStore } from './file-blob-store.ts';
 import type { MetadataStore } from './metadata-store.ts';
+import type { SharedBudget } from './shared-budget.ts';
 import { openSqliteBlobStore } from './sqlite-blob-store.ts';
 import { openSqliteMetadataStore } from './sqlite-metadata-store.ts';
+import { type HeadRecords, openSqlitePackageStore } from './sqlite-package-store.ts';
 import type { OnBroken } from './sqlite-writer.ts';
 
 /** Stores that were opened together. */
@@ -44,12 +46,17 @@ export type MirrorStores = Opened & {
 };
 
 /** How what can be fetched again is kept, and who is told of a database that broke. */
-export type StoreOptions = Pick<FileBlobStoreOptions, 'bytesMax' | 'note' | 'now'> & { readonly onBroken?: OnBroken };
+export type StoreOptions = Pick<FileBlobStoreOptions, 'note' | 'now'> & {
+  /** Disk for all that can be fetched again; null or left out: no bound. */
+  readonly budget?: SharedBudget | null;
+  readonly onBroken?: OnBroken;
+};
 
-/** What a mirror keeps of packages. `metadata` is its index. */
+/** What a mirror keeps of packages. `metadata` is its index; `heads` says what each package is made of. */
 export type DoorStores = {
   readonly metadata: MetadataStore;
   readonly blobs: BlobStore;
+  readonly heads: HeadRecords;
 };
 
 const PACKAGE_BLOBS = 'index-blobs.sqlite';
@@ -63,7 +70,7 @@ export function openOriginStores(dir: string, options: StoreOptions = {}): Promi
     await makeFolder(join(dir, 'cache', 'tarballs'));
     const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite'), onBroken));
     const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite'), { onBroken }));
-    const tarballs = keep(await openFileBlobStore(join(dir, 'cache', 'tarballs'), options));
+    const tarballs = keep(await openTarballs(join(dir, 'cache', 'tarballs'), options));
     return { metadata, blobs, tarballs };
   });
 }
@@ -105,11 +112,23 @@ export function openMirrorStores(
   options: StoreOptions = {},
 ): Promise<MirrorStores> {
   return openTogether(options.onBroken, async (keep, onBroken) => {
-    const blobs = keep(await openFileBlobStore(join(dir, 'blobs'), options));
+    const blobs = keep(await openTarballs(join(dir, 'blobs'), options));
     const index = keep(await openSqliteMetadataStore(join(dir, 'index.sqlite'), onBroken));
     if (!keepsPackages && !existsSync(join(dir, PACKAGE_BLOBS))) return { blobs, index, door: null };
     await makeFolder(formsFolder(dir));
-    const packages = keep(await openSqliteBlobStore(join(dir, PACKAGE_BLOBS), { onBroken }));
-    return { blobs, index, door: { metadata: index, blobs: packages } };
+    const packages = keep(await openSqlitePackageStore(join(dir, PACKAGE_BLOBS), onBroken));
+    options.budget?.addTaker(() => packages.heads.space().file);
+    return { blobs, index, door: { metadata: index, blobs: packages.blobs, heads: packages.heads } };
   });
+}
+
+/** What tarballs may take is what others leave of the budget. */
+async function openTarballs(dir: string, { budget, note, now }: StoreOptions): Promise<CacheBlobStore> {
+  const store = await openFileBlobStore(dir, {
+    bytesMax: budget ? () => budget.left() : null,
+    ...(note ? { note } : {}),
+    ...(now ? { now } : {}),
+  });
+  budget?.addYielder(() => store.trim());
+  return store;
 }

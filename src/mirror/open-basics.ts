@@ -5,6 +5,7 @@ import { createHttpClient, type HttpClient } from '../io/http-client.ts';
 import { type HostKeys, openHostKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
+import { SharedBudget } from '../io/shared-budget.ts';
 import { type MirrorStores, openMirrorStores } from '../io/stores.ts';
 import { createGossip, type Gossip } from './gossip.ts';
 import { type HeldList, openHeldList } from './membership/held-list.ts';
@@ -15,6 +16,8 @@ import type { Cleanups, MirrorConfig, MirrorDeps } from './options.ts';
 export type Basics = {
   readonly dir: string;
   readonly stores: MirrorStores;
+  /** Null: no bound. */
+  readonly budget: SharedBudget | null;
   readonly keys: HostKeys;
   /** Tells the origin and the peers of our checkpoint. */
   readonly client: HttpClient;
@@ -42,7 +45,8 @@ export async function openBasics(config: MirrorConfig, deps: MirrorDeps, cleanup
   const metrics = createMetrics('mirror');
   const tally = createBlobTally(metrics);
   const onBroken = (err: Error) => logger.fatal({ err }, 'a database is broken; restart this server');
-  const cache = { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken, now };
+  const budget = config.diskBudgetBytes ? new SharedBudget(config.diskBudgetBytes) : null;
+  const cache = { budget, note: tally.note, onBroken, now };
   const stores = await openMirrorStores(dir, keepsPackages(config), cache);
   cleanups.push(() => stores.close());
   const { origin, originKey, peers } = config;
@@ -55,7 +59,7 @@ export async function openBasics(config: MirrorConfig, deps: MirrorDeps, cleanup
   const trust = await openOriginTrust({ dir, origin, originKey, client, isRetired });
   const list = await openHeldList({ dir, origin, client, keys: trust.current() });
   tally.count(stores.blobs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
-  const opened = { dir, stores, keys, client, gossip, trust, list, logger, metrics, tally, now };
+  const opened = { dir, stores, budget, keys, client, gossip, trust, list, logger, metrics, tally, now };
   return { ...opened, origin, peers, sources: [...peers, origin], stopping: new AbortController() };
 }
 

@@ -35,7 +35,7 @@ export async function openParts(
   gossip.attach(follower);
   const tombstones = await openTombstones({ ...common, ...steps });
   const blobs = openBlobs({ ...common, tombstones, times, scrubRate }, cleanups);
-  const packages = stores.door && openPackages({ ...common, stores: stores.door }, cleanups);
+  const packages = stores.door && openPackages({ ...common, ...steps, stores: stores.door }, cleanups);
   const pausing = pauses ? { pauses } : {};
   const withdrawals = await openWithdrawals({ ...common, tombstones, follower, ...pausing }, cleanups);
   return { ...blobs, follower, cosigning, tombstones, packages, withdrawals };

@@ -9,6 +9,7 @@ import type { CosignerTimes } from './cosigning/cosigner.ts';
 import type { HeldLogStep } from './log/held-log.ts';
 import type { LogTimes } from './log/open-log.ts';
 import type { RetryTimes } from './membership/membership.ts';
+import type { LetGoStep } from './packages/kept-packages.ts';
 import type { Pauses } from './withdrawals/withdrawals.ts';
 
 export type MirrorConfig = MirrorSettings & {
@@ -25,7 +26,7 @@ export type MirrorConfig = MirrorSettings & {
   readonly door?: string | null;
   /** For how long what the origin said of a package is served without asking again; only with a door. */
   readonly freshnessMs?: number;
-  /** Bytes of disk for blobs; null or left out: no bound. */
+  /** Bytes of disk for what can be fetched again; null or left out: no bound. */
   readonly diskBudgetBytes?: number | null;
   /** Path of a C2SP tlog-policy that checkpoints must satisfy; null or left out: the log's signature is enough. */
   readonly policy?: string | null;
@@ -51,7 +52,7 @@ export type MirrorDeps = {
   /** Before a withdrawal that could not be carried out is tried again. */
   readonly withdrawalPauses?: Pauses;
   /** Told of each step, for tests that stop the process between two of them. */
-  readonly step?: (name: HeldLogStep | TombstoneStep) => void;
+  readonly step?: (name: HeldLogStep | TombstoneStep | LetGoStep) => void;
 };
 
 /** What has to be closed, the last one first. */

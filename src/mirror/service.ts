@@ -154,7 +154,7 @@ async function begin(
   else await membership.start();
   await cosigning.start(() => membership.beat());
   follower.start();
-  const { replicate: patterns = [], diskBudgetBytes: bytesMax = null, upstream = null } = config;
+  const { replicate: patterns = [], upstream = null } = config;
   if (!packages || patterns.length === 0) return;
   const replication = startReplication({
     ...{
@@ -162,7 +162,6 @@ async function begin(
       ...parts,
       packages,
       patterns,
-      bytesMax,
       upstream,
       signal,
       index: stores.index,

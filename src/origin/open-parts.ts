@@ -7,6 +7,7 @@ import { newVia } from '../io/http-server.ts';
 import { type OriginKeys, openOriginKeys } from '../io/key-file.ts';
 import { createMetrics, type Metrics } from '../io/metrics.ts';
 import { startScrubber } from '../io/scrubber.ts';
+import { SharedBudget } from '../io/shared-budget.ts';
 import { type OriginStores, openOriginStores } from '../io/stores.ts';
 import { createUpstream, type Upstream } from '../io/upstream.ts';
 import { settleLogKey } from './log/rotate-log-key.ts';
@@ -39,7 +40,8 @@ export async function openParts(config: OriginConfig, deps: OriginDeps, cleanups
   const metrics = createMetrics('origin');
   const tally = createBlobTally(metrics);
   const onBroken = (err: Error) => logger.fatal({ err }, 'a database is broken; restart this server');
-  const stores = await openOriginStores(dir, { bytesMax: config.diskBudgetBytes ?? null, note: tally.note, onBroken });
+  const budget = config.diskBudgetBytes ? new SharedBudget(config.diskBudgetBytes) : null;
+  const stores = await openOriginStores(dir, { budget, note: tally.note, onBroken });
   cleanups.push(() => stores.close());
   tally.count(stores.tarballs, (err) => logger.warn({ err }, 'what is stored could not be counted'));
   const changed = await settleLogKey(dir, stores);
@@ -59,7 +61,7 @@ export async function openParts(config: OriginConfig, deps: OriginDeps, cleanups
   const { freshnessMs, neverAsk, upstreamTarballs: tarballOrigins } = config;
   const { tarballIdleMs } = times;
   const upstream = createUpstream({ registry: registryUrl, tarballOrigins, client, via, tarballIdleMs });
-  const common = { dir, stores, keys, upstream, logger, metrics, now };
+  const common = { dir, stores, budget, keys, upstream, logger, metrics, now };
   const registry = await openRegistry({ ...common, freshnessMs, neverAsk, times, step });
   idle = registry.idle;
   // What has rotted is gone until it is asked for again, and then fetched.

@@ -5,6 +5,7 @@ import { type Bell, createBell } from '../io/bell.ts';
 import type { OriginKeys } from '../io/key-file.ts';
 import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
+import type { SharedBudget } from '../io/shared-budget.ts';
 import { formsFolder, type OriginStores } from '../io/stores.ts';
 import type { Upstream } from '../io/upstream.ts';
 import { createPackageIndex, type PackageIndex } from './index/package-index.ts';
@@ -49,6 +50,8 @@ export type Step =
 export type RegistryDeps = {
   readonly dir: string;
   readonly stores: OriginStores;
+  /** Null or left out: no bound. */
+  readonly budget?: SharedBudget | null;
   readonly keys: Pick<OriginKeys, 'log' | 'logName'>;
   readonly upstream: Upstream;
   readonly freshnessMs: number;
@@ -123,7 +126,7 @@ export async function openRegistry(deps: RegistryDeps): Promise<Registry> {
     (gauge) => gauge.set(withdrawals.halted() ? 1 : 0),
   );
   const note = (err: unknown) => logger.warn({ err }, 'a compressed packument could not be kept on disk');
-  const forms = createForms({ folder: formsFolder(deps.dir), blobs, note });
+  const forms = createForms({ folder: formsFolder(deps.dir), blobs, note, budget: deps.budget ?? null });
   const tarballs = createTarballs({ ...common, store: stores.tarballs, random: Math.random, now });
   showLog(metrics, log, guard);
   metrics.gauge('upstream_flights', 'Packages being asked for', [], (gauge) => gauge.set(learner.flights()));

@@ -104,7 +104,7 @@ test('verify says what it checked of a sound mirror that follows the log', async
   journal    13 entries: all canonical, in the order of time
   tables     6 rows: as the journal makes them
   packages   3 packages, 1 head: pages and both forms as their heads say
-             note: never asked for here: 1 of the heads that the log names
+             note: not kept here: 1 of the heads that the log names
   index      6 blobs, 1,275 bytes: each with the hash that names it
   blobs      1 blob, 1,100,000 bytes: each with the hash that names it
   withdrawn  nothing

@@ -22,10 +22,12 @@ import type { Listing } from '../blobs/listing.ts';
 import type { BlobServer } from '../blobs/serve-blob.ts';
 import type { Tombstones } from '../blobs/tombstones.ts';
 import type { FollowedPackages } from '../packages/follow-packages.ts';
+import type { KeptPackages } from '../packages/kept-packages.ts';
 
 export type MirrorDoorDeps = {
   readonly doors: () => { readonly doors: readonly Door[]; readonly port: number };
   readonly packages: FollowedPackages;
+  readonly kept: Pick<KeptPackages, 'during'>;
   readonly forms: Forms;
   readonly stores: DoorStores;
   /** Tarballs by sha512. */
@@ -50,13 +52,13 @@ export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
     const door = chooseDoor(incoming.hostHeader, doors, port);
     switch (asked.kind) {
       case 'packument':
-        return packument(deps, incoming, asked.name, door);
+        return deps.kept.during(asked.name, () => packument(deps, incoming, asked.name, door));
       case 'manifest':
-        return manifest(deps, incoming, asked.name, asked.spec, door);
+        return deps.kept.during(asked.name, () => manifest(deps, incoming, asked.name, asked.spec, door));
       case 'dist-tags':
-        return distTags(deps, incoming, asked.name, asked.tag);
+        return deps.kept.during(asked.name, () => distTags(deps, incoming, asked.name, asked.tag));
       case 'tarball':
-        return tarball(deps, incoming, asked.name, asked.file);
+        return deps.kept.during(asked.name, () => tarball(deps, incoming, asked.name, asked.file));
       case 'root':
         return deps.home(incoming, door);
       case 'federation':

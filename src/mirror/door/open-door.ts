@@ -38,7 +38,7 @@ export function openMirrorDoor(parts: {
   port: () => number;
 }): Handler {
   const { config, client, follower, logger, metrics, now } = parts;
-  const { stores, heads, forms } = parts.packages;
+  const { stores, heads, contents, kept, forms } = parts.packages;
   const { origin, upstream = null } = config;
   const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
   const doors = [makeDoor('self', parts.door)];
@@ -48,7 +48,8 @@ export function openMirrorDoor(parts: {
   );
   return createMirrorDoor({
     doors: () => ({ doors, port: parts.port() }),
-    packages: followPackages({ origin, client, stores, heads, follower, freshnessMs, logger, metrics, now }),
+    packages: followPackages({ origin, client, stores, heads, contents, follower, freshnessMs, logger, metrics, now }),
+    kept,
     forms,
     stores,
     tarballs: parts.tarballs,

@@ -2,7 +2,7 @@
  * Getting a package by the hash of its head: the head, what it names, and the versions' blobs, from peers or the origin.
  *
  * Whoever sends them is not believed: each blob has the hash by which its parent names it, up to the head, and the forms
- * have the digests that the head states. Order: all blobs are durable before anyone learns of the head.
+ * have the digests that the head states. The head is stored together with what was missing, all or nothing.
  */
 
 import { UpstreamError } from '../../core/errors.ts';
@@ -14,6 +14,7 @@ import { splitPackument } from '../../core/packument-split.ts';
 import { readPages } from '../../core/pages.ts';
 import type { BlobStore } from '../../io/blob-store.ts';
 import type { HttpClient } from '../../io/http-client.ts';
+import type { HeadParts } from '../../io/sqlite-package-store.ts';
 import { inTurns, Turn } from '../../io/turn.ts';
 import { createContentFetcher, eachOf } from '../blobs/fetch-content.ts';
 
@@ -28,22 +29,17 @@ export type HeadFetcher = {
 
 /** Above so many missing manifests the whole form is one request instead. */
 const SINGLE_MAX = 24;
-/** Blobs in one transaction. */
-const PUT_BLOBS = 400;
 
 export function createHeadFetcher(deps: {
-  blobs: Pick<BlobStore, 'has' | 'read' | 'putMany'>;
+  blobs: Pick<BlobStore, 'has' | 'read'>;
+  /** Stores a head with those blobs that it is made of and that were not there. */
+  put: (head: HeadParts, blobs: readonly Uint8Array[]) => Promise<void>;
   client: HttpClient;
   /** Base URLs, in the order in which to try them. */
   sources: readonly string[];
 }): HeadFetcher {
   const { blobs } = deps;
   const content = createContentFetcher({ ...deps, stored: [blobs] });
-
-  async function store(fresh: readonly Uint8Array[]): Promise<void> {
-    const all = fresh.map((bytes) => ({ id: { algorithm: 'sha256' as const, hex: sha256Hex(bytes) }, bytes }));
-    for (let at = 0; at < all.length; at += PUT_BLOBS) await blobs.putMany(all.slice(at, at + PUT_BLOBS));
-  }
 
   async function missingOf(entries: readonly VersionEntry[]): Promise<string[]> {
     const missing: string[] = [];
@@ -87,8 +83,14 @@ export function createHeadFetcher(deps: {
         missing.length > SINGLE_MAX
           ? await takeForm(hash, head, entries)
           : await eachOf(missing, (hex) => content.blob(hex, MANIFEST_BYTES_MAX));
-      await store([...versions, tags as Uint8Array, top as Uint8Array, ...pages, headBytes]);
+      const fresh = [...versions, tags as Uint8Array, top as Uint8Array, ...pages, headBytes];
+      await deps.put({ name, hash, parts: partsOf(hash, head, entries) }, fresh);
       return head;
     },
   };
+}
+
+/** Everything that a package with this head is made of. */
+function partsOf(hash: string, { tags, top, pages }: Head, entries: readonly VersionEntry[]): string[] {
+  return [hash, tags, top, ...pages, ...entries.flatMap(({ manifest, abbreviated }) => [manifest, abbreviated])];
 }

@@ -18,7 +18,7 @@ import { SerialByKey } from '../../io/serial.ts';
 import type { DoorStores } from '../../io/stores.ts';
 import type { LogFollower } from '../log/log-follower.ts';
 import type { HeadFetcher } from './fetch-head.ts';
-import { createPackageContents, type PackageContent } from './package-contents.ts';
+import type { PackageContent, PackageContents } from './package-contents.ts';
 
 /** A package as this door shows it. */
 export type ShownPackage = {
@@ -44,6 +44,7 @@ export type FollowPackagesDeps = {
   readonly client: HttpClient;
   readonly stores: DoorStores;
   readonly heads: HeadFetcher;
+  readonly contents: PackageContents;
   readonly follower: Pick<LogFollower, 'catchUp'>;
   readonly freshnessMs: number;
   readonly logger: Logger;
@@ -61,9 +62,8 @@ const ANSWER_BYTES_MAX = 64 * 1024;
 const IS_ABOUT_NAME = new Set([200, 404, 451]);
 
 export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
-  const { stores, heads, freshnessMs, logger, metrics, now } = deps;
-  const { metadata, blobs } = stores;
-  const contents = createPackageContents(blobs);
+  const { stores, heads, contents, freshnessMs, logger, metrics, now } = deps;
+  const { metadata } = stores;
   const flights = new Map<string, Promise<void>>();
   const rows = new SerialByKey();
   let awayUntil = 0;
@@ -123,10 +123,10 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
 
   /** Fetches what is not held, and remembers that it now is. */
   async function obtain(name: string, head: string): Promise<void> {
-    if (await contents.holds(head)) return;
+    if (contents.isLoaded(head)) return;
     await oneFlight(flights, `head ${head}`, async () => {
-      await heads.fetch(name, head);
-      await note(name, { head });
+      if (!stores.heads.has(head)) await heads.fetch(name, head);
+      if ((await metadata.get('followed', name))?.head !== head) await note(name, { head });
     });
   }
 

@@ -3,8 +3,8 @@ import { text } from '../../core/bytes.ts';
 import { type Head, parseHead, type VersionEntry } from '../../core/head.ts';
 import { canonicalFile } from '../../core/manifest.ts';
 import { readPages } from '../../core/pages.ts';
-import type { BlobStore } from '../../io/blob-store.ts';
 import { storedBlob } from '../../io/stored-blob.ts';
+import type { DoorStores } from '../../io/stores.ts';
 import { inTurns } from '../../io/turn.ts';
 
 export type PackageContent = {
@@ -18,15 +18,17 @@ export type PackageContent = {
 };
 
 export type PackageContents = {
-  /** Whether all of it is stored. */
-  holds(hash: string): Promise<boolean>;
+  /** Whether it is in memory. */
+  isLoaded(hash: string): boolean;
   /** Rejects if it is not stored. */
   load(hash: string): Promise<PackageContent>;
+  /** It is no longer stored. */
+  forget(hash: string): void;
 };
 
 const PACKAGES_MAX = 2_000;
 
-export function createPackageContents(blobs: BlobStore): PackageContents {
+export function createPackageContents({ blobs }: Pick<DoorStores, 'blobs'>): PackageContents {
   const kept = new Map<string, PackageContent>();
 
   async function read(hash: string): Promise<PackageContent> {
@@ -39,8 +41,7 @@ export function createPackageContents(blobs: BlobStore): PackageContents {
   }
 
   return {
-    // A head is stored after all that it names (fetch-head.ts).
-    holds: async (hash) => kept.has(hash) || blobs.has({ algorithm: 'sha256', hex: hash }),
+    isLoaded: (hash) => kept.has(hash),
     async load(hash) {
       const known = kept.get(hash);
       if (known) return known;
@@ -49,6 +50,7 @@ export function createPackageContents(blobs: BlobStore): PackageContents {
       if (kept.size > PACKAGES_MAX) kept.delete(kept.keys().next().value as string);
       return content;
     },
+    forget: (hash) => void kept.delete(hash),
   };
 }
 

@@ -20,17 +20,18 @@ import { createGate } from '../../io/gate.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import type { Metrics } from '../../io/metrics.ts';
+import type { SharedBudget } from '../../io/shared-budget.ts';
 import type { BlobFetcher } from '../blobs/fetch-blob.ts';
 import type { Tombstones } from '../blobs/tombstones.ts';
 import type { LogFollower } from '../log/log-follower.ts';
 import type { Packages } from './open-packages.ts';
-import { createPackageContents } from './package-contents.ts';
+import { createPackageContents, type PackageContent } from './package-contents.ts';
 
 export type ReplicationDeps = {
   /** Names or patterns of them; `*` for all. */
   readonly patterns: readonly string[];
   readonly index: MetadataStore;
-  readonly packages: Pick<Packages, 'stores' | 'heads'>;
+  readonly packages: Pick<Packages, 'stores' | 'heads' | 'kept'>;
   readonly fetcher: Pick<BlobFetcher, 'join'>;
   readonly tarballs: BlobStore;
   readonly tombstones: Pick<Tombstones, 'lift'>;
@@ -42,7 +43,7 @@ export type ReplicationDeps = {
   /** Bytes that tarballs take by now. */
   readonly stored: () => number;
   /** The disk budget; null for none. */
-  readonly bytesMax: number | null;
+  readonly budget: SharedBudget | null;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Aborts when the mirror stops. */
@@ -147,15 +148,23 @@ class Replication {
     const { index, packages } = this.#deps;
     const row = await index.get('name', name);
     if (row?.head !== head) return;
-    const contents = createPackageContents(packages.stores.blobs);
-    if (!(await contents.holds(head))) await packages.heads.fetch(name, head);
-    const { entries } = await contents.load(head);
+    const { entries } = await packages.kept.during(name, () => this.#held(name, head));
     const failed = (
       await Promise.all(
         [...entries.values()].map((version) => this.#tarballs(() => this.#version(name, row.index, version))),
       )
     ).filter((isThere) => !isThere).length;
     if (failed > 0) throw new UpstreamError({ what: name, reason: `${failed} of its tarballs could not be had` });
+  }
+
+  async #held(name: string, head: string): Promise<PackageContent> {
+    const { stores, heads } = this.#deps.packages;
+    if (!stores.heads.has(head)) {
+      this.#mustHaveRoom();
+      await heads.fetch(name, head);
+    }
+    // Not into the memory of those that clients ask for.
+    return createPackageContents(stores).load(head);
   }
 
   /** Whether the tarball is held, or is none that can be had by its hash. */
@@ -181,9 +190,9 @@ class Replication {
   }
 
   #mustHaveRoom(): void {
-    const { bytesMax, stored } = this.#deps;
-    if (bytesMax === null || stored() < bytesMax * BUDGET_PART) return;
-    throw new StorageFullError(`the disk budget of ${bytesMax} bytes is used up; raise it to fetch more ahead`);
+    const { budget, stored, packages } = this.#deps;
+    if (budget === null || (stored() < budget.left() * BUDGET_PART && !packages.kept.isFull())) return;
+    throw new StorageFullError(`the disk budget of ${budget.bytesMax} bytes is used up; raise it to fetch more ahead`);
   }
 
   /** Where it stopped is where the next start goes on. */
