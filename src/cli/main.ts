@@ -4,6 +4,7 @@ import { Command, CommanderError, Option } from 'commander';
 import { type Configs, readConfig } from '../config.ts';
 import { FederationError, UsageError } from '../core/errors.ts';
 import { type CommandName, SETTINGS, type Setting, variableOf } from '../core/settings.ts';
+import { keepHeapSmall } from '../io/heap.ts';
 import { VERSION } from './version.ts';
 
 /** What a command that serves gives back once it is ready. */
@@ -180,6 +181,7 @@ function collect(value: string, before: string[] | undefined): string[] {
 
 /** Runs until SIGTERM or SIGINT, then lets running answers finish. A second signal ends the process at once. */
 async function serve(start: () => Promise<Running>): Promise<void> {
+  keepHeapSmall();
   const stopped = firstSignal();
   const running = await start();
   await stopped;
