@@ -36,10 +36,9 @@ export function createDispatch(options: DispatchOptions): Dispatch {
   const proxied = hasProxy(options) ? new EnvHttpProxyAgent(proxyOptions(options)) : null;
   return {
     dispatcherFor: (url) => {
-      const host = url.hostname.replace(/^\[|\]$/g, '');
       // A proxy resolves names itself, so that only addresses can be judged on this side.
-      if (!options.allowPrivate && isIP(host) !== 0 && isPrivate(host)) throw new PrivateAddressError(host);
-      return proxied === null || isLoopbackHostname(host) ? direct : proxied;
+      if (!options.allowPrivate) refusePrivateUrl(url);
+      return proxied === null || isLoopbackHostname(hostOf(url)) ? direct : proxied;
     },
     close: async () => {
       await Promise.all([direct.destroy(), proxied?.destroy()]);
@@ -86,11 +85,26 @@ function publicOnly(connector: buildConnector.connector): buildConnector.connect
       connected.destroy();
       callback(refused, null);
     }) as unknown as Socket | undefined;
-    socket?.prependOnceListener('connect', () => {
-      const refused = refusalOf(socket);
-      if (refused !== null) socket.destroy(refused);
-    });
+    if (socket !== undefined) refusePrivate(socket);
   };
+}
+
+/** Throws PrivateAddressError if `url` itself holds a private address. */
+export function refusePrivateUrl(url: URL): void {
+  const host = hostOf(url);
+  if (isIP(host) !== 0 && isPrivate(host)) throw new PrivateAddressError(host);
+}
+
+/** Ends a socket that is about to connect as soon as it is connected to a private address, before anything is sent. */
+export function refusePrivate(socket: Socket): void {
+  socket.prependOnceListener('connect', () => {
+    const refused = refusalOf(socket);
+    if (refused !== null) socket.destroy(refused);
+  });
+}
+
+function hostOf(url: URL): string {
+  return url.hostname.replace(/^\[|\]$/g, '');
 }
 
 function refusalOf(socket: Socket): PrivateAddressError | null {

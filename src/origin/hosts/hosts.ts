@@ -16,6 +16,7 @@ import type { Logger } from '../../io/logger.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import type { Metrics } from '../../io/metrics.ts';
 import { Serial } from '../../io/serial.ts';
+import { createVisit } from '../../io/visit.ts';
 import type { Log } from '../log/log.ts';
 import { createFeedNews, type FeedNews } from './feed-news.ts';
 import type { Feed } from './feeds.ts';
@@ -131,7 +132,7 @@ class OriginHosts implements Hosts {
       ...{ hosts: () => this.#register.all(), now: this.#now, monotonic: this.#monotonic },
     });
     this.#prober = createProber({
-      client: deps.client,
+      visit: createVisit(deps.allowPrivate),
       targets: () => this.views().filter(({ approved, present }) => approved && present),
       pickBlob: deps.pickBlob,
       markFor: (hostId, sha512) => this.markFor(hostId, this.#someDoor(), sha512),

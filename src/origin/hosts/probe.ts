@@ -3,6 +3,7 @@
  * followed a redirect, with the whole body compared by its hash. What a host is believed to be rests on this alone.
  */
 
+import type { IncomingMessage } from 'node:http';
 import { reasonOf, TooLargeError } from '../../core/errors.ts';
 import { sha512Hex } from '../../core/hash.ts';
 import type { ProbeResult } from '../../core/health.ts';
@@ -11,7 +12,7 @@ import { sriOf } from '../../core/integrity.ts';
 import { NOTE_BYTES_MAX } from '../../core/limits.ts';
 import type { WithdrawnTarball } from '../../core/withdrawal-watch.ts';
 import { collect } from '../../io/http-body.ts';
-import type { HttpClient } from '../../io/http-client.ts';
+import type { Visit } from '../../io/visit.ts';
 
 /** A tarball to look for. `size` in bytes. */
 export type ProbeBlob = {
@@ -30,7 +31,7 @@ export type Prober = {
 };
 
 export type ProberDeps = {
-  readonly client: HttpClient;
+  readonly visit: Visit;
   /** Hosts to look at: approved and present. */
   readonly targets: () => readonly ProbeTarget[];
   /** Any tarball that the origin holds, lately used and small; null while there is none. */
@@ -118,21 +119,29 @@ export function createProber(deps: ProberDeps): Prober {
 
 /** One look at one host. Never rejects: whatever happens is a result. */
 export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
-  const what = `look at ${target.url}`;
   try {
     const { path, headers, bytesMax, isRight } = questionFor(deps, target, await deps.pickBlob());
-    // The body's bound is ours alone: an error may come with a longer text than a small tarball has bytes.
-    const options = { maxBytes: Number.MAX_SAFE_INTEGER, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal, what };
-    const answer = await deps.client.open(`${target.url}${path}`, { ...options, headers });
-    if (answer.status !== 200) {
-      answer.body.destroy();
-      return { kind: 'failed', detail: `status ${answer.status}` };
-    }
-    const body = await collect(answer.body, bytesMax, () => new TooLargeError(`${what}: too many bytes`));
-    return { kind: isRight(body) ? 'good' : 'wrong-bytes' };
+    const options = { headers, timeoutMs: TOTAL_TIMEOUT_MS, signal };
+    return await deps.visit(`${target.url}${path}`, options, async (answer) => {
+      const detail = strangeness(answer);
+      if (detail === null) return { kind: isRight(await wholeBody(answer, bytesMax)) ? 'good' : 'wrong-bytes' };
+      answer.destroy();
+      return { kind: 'failed', detail };
+    });
   } catch (error) {
     return failureOf(error);
   }
+}
+
+/** Why an answer is not even looked into; null for nothing. Clients undo different content codings, so there must be none. */
+function strangeness({ statusCode, headers }: IncomingMessage): string | null {
+  if (statusCode !== 200) return `status ${statusCode}`;
+  const coding = headers['content-encoding'];
+  return coding === undefined ? null : `content coding ${coding.slice(0, 80)}`;
+}
+
+function wholeBody(answer: IncomingMessage, bytesMax: number): Promise<Uint8Array> {
+  return collect(answer, bytesMax, () => new TooLargeError('more bytes than the tarball has'));
 }
 
 /** Asks as anybody may, without a mark. Never rejects: no answer is no news. */
@@ -140,10 +149,12 @@ async function askWithdrawn(deps: ProberDeps, target: ProbeTarget, signal: Abort
   try {
     const asked = await deps.withdrawnFor(target.id);
     if (!asked || signal.aborted) return;
-    const options = { maxBytes: Number.MAX_SAFE_INTEGER, totalTimeoutMs: TOTAL_TIMEOUT_MS, signal };
+    const options = { headers: CLIENT_HEADERS, timeoutMs: TOTAL_TIMEOUT_MS, signal };
     const url = `${target.url}/-/federation/blob/sha512/${asked.sha512}`;
-    const { status, body } = await deps.client.open(url, { ...options, headers: CLIENT_HEADERS });
-    body.destroy();
+    const status = await deps.visit(url, options, async (answer) => {
+      answer.destroy();
+      return answer.statusCode;
+    });
     deps.recordWithdrawn(target.id, asked, status === 200 || status === 206);
   } catch {
     return;
@@ -160,7 +171,8 @@ type Question = {
 function questionFor(deps: ProberDeps, { id }: ProbeTarget, blob: ProbeBlob | null): Question {
   const mark = blob && deps.markFor(id, blob.sha512);
   if (!blob || !mark) {
-    const headers = CLIENT_HEADERS;
+    // No client asks for the list, and a server in front of the host may well compress a text.
+    const headers = { ...CLIENT_HEADERS, 'accept-encoding': 'identity' };
     return { path: '/-/federation/hosts', headers, bytesMax: NOTE_BYTES_MAX, isRight: (body) => isOurList(body, deps) };
   }
   const path = `/-/federation/blob/sha512/${blob.sha512}?for=${mark}`;

@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
+import { brotliCompressSync, gzipSync, zstdCompressSync } from 'node:zlib';
 import { sha512Hex } from '../../../src/core/hash.ts';
 import type { ProbeResult } from '../../../src/core/health.ts';
 import { sriOf } from '../../../src/core/integrity.ts';
-import { createHttpClient } from '../../../src/io/http-client.ts';
+import { createVisit } from '../../../src/io/visit.ts';
 import { type ProbeBlob, probeHost } from '../../../src/origin/hosts/probe.ts';
 import { randomBlob } from '../../support/test-mirror.ts';
 
@@ -16,14 +18,12 @@ async function look(t: TestContext, listener: RequestListener, pick: ProbeBlob |
   const server = createServer(listener).listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   t.after(() => server.close());
-  return lookAt(t, (server.address() as AddressInfo).port, pick);
+  return lookAt((server.address() as AddressInfo).port, pick);
 }
 
-function lookAt(t: TestContext, port: number, pick: ProbeBlob | null): Promise<ProbeResult> {
-  const client = createHttpClient({ userAgent: 'test', allowPrivate: true });
-  t.after(() => client.close());
+function lookAt(port: number, pick: ProbeBlob | null): Promise<ProbeResult> {
   const deps = {
-    client,
+    visit: createVisit(true),
     targets: () => [],
     pickBlob: async () => pick,
     markFor: () => 'mark',
@@ -65,6 +65,21 @@ describe('a look at a host', () => {
       { kind: 'failed', detail: 'status 302' },
     ],
   ];
+  // Each of these spoils the bytes for one client and is made good again by another.
+  const codings: [string, (bytes: Uint8Array) => Uint8Array][] = [
+    ['gzip', gzipSync],
+    ['br', brotliCompressSync],
+    ['zstd', zstdCompressSync],
+    ['gzip, gzip', (bytes) => gzipSync(gzipSync(bytes))],
+    ['unheard-of', (bytes) => bytes],
+  ];
+  for (const [coding, code] of codings) {
+    answers.push([
+      `the content coding ${coding}`,
+      (_, response) => response.writeHead(200, { 'content-encoding': coding }).end(code(bytes)),
+      { kind: 'failed', detail: `content coding ${coding}` },
+    ]);
+  }
   for (const [what, listener, expected] of answers) {
     it(`sees ${what}`, async (t) => assert.deepEqual(await look(t, listener), expected));
   }
@@ -77,12 +92,36 @@ describe('a look at a host', () => {
     assert.equal(result.kind, 'failed');
   });
 
-  it('sees that nobody listens', async (t) => {
+  it('sees bytes after the end, at which npm stumbles', async (t) => {
+    for (const connection of ['keep-alive', 'close']) {
+      const result = await look(t, (_, response) => {
+        const head = `HTTP/1.1 200 OK\r\nconnection: ${connection}\r\ncontent-length: ${bytes.length}\r\n\r\n`;
+        response.socket?.end(Buffer.concat([Buffer.from(head), bytes, Buffer.from('more')]));
+      });
+      assert.equal(result.kind, 'failed', connection);
+    }
+  });
+
+  it('comes anew each time: a host that only keeps old connections is not there', async (t) => {
+    const ports: (number | undefined)[] = [];
+    const server = createServer(({ socket }, response) => {
+      ports.push(socket.remotePort);
+      response.end(bytes);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const { port } = server.address() as AddressInfo;
+    assert.deepEqual(await lookAt(port, blob), { kind: 'good' });
+    assert.deepEqual(await lookAt(port, blob), { kind: 'good' });
+    assert.equal(new Set(ports).size, 2);
+  });
+
+  it('sees that nobody listens', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     await new Promise((resolve) => server.once('listening', resolve));
     const { port } = server.address() as AddressInfo;
     await new Promise((resolve) => server.close(resolve));
-    assert.deepEqual(await lookAt(t, port, blob), { kind: 'refused' });
+    assert.deepEqual(await lookAt(port, blob), { kind: 'refused' });
   });
 
   it('looks at the list of hosts while there is no tarball', async (t) => {
