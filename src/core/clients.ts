@@ -35,6 +35,11 @@ export type Client = {
   readonly lockfile: 'door' | 'no host' | 'not measured';
   /** Swaps the public registry's host in a tarball's URL for the configured registry (npm's `replace-registry-host`). */
   readonly swapsPublicHost?: true;
+  /**
+   * Versions, by `User-Agent`, that send the token of the registry to a host which redirects once more to itself: they strip it
+   * at a change of host only, and begin again from the first request at each redirect.
+   */
+  readonly resendsToken?: RegExp;
 };
 
 const UNKNOWN: Client = {
@@ -77,6 +82,8 @@ export const CLIENTS: readonly Client[] = [
     onBadBody: 'cut',
     metadata: 'abbreviated',
     lockfile: 'no host',
+    // 12, which is another program than those before.
+    resendsToken: /^pnpm\/(?!(?:\d|1[01])\.)/,
   },
   {
     id: 'yarn-1',
@@ -121,6 +128,11 @@ export const CLIENTS: readonly Client[] = [
 /** The row of the client that sent this `User-Agent`; the last one if none fits or there is no such header. */
 export function clientOf(userAgent: string | undefined): Client {
   return CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
+}
+
+/** Whether a host that this client is redirected to can have its token, by redirecting it once more. */
+export function resendsToken({ resendsToken }: Client, userAgent: string | undefined): boolean {
+  return resendsToken?.test(userAgent ?? '') ?? false;
 }
 
 /**

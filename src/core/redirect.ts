@@ -30,6 +30,7 @@ export const HOST_REASONS = {
   'withdrawal-kept': 'it goes on serving what was withdrawn',
   downgrade: 'a request that came by https is never sent on to http',
   'same-hostname': "it shares the door's hostname, so the client would send its token along",
+  token: 'it could have the client send its token along, by redirecting it once more',
   loopback: 'it is reachable only from its own machine, and the client is elsewhere',
   avoided: 'it may have failed this network within the last minutes',
 } as const;
@@ -51,6 +52,8 @@ export type Asker = {
   readonly requestHostname: string;
   /** Whether the request has an `Authorization` header. */
   readonly authorization: boolean;
+  /** Whether the client is one that `resendsToken`. Left out: it isn't. */
+  readonly resendsToken?: boolean;
   readonly clientAddress: string;
   /** Ids of hosts that `RepeatWindow` says may have failed the client's network, or this very request before. */
   readonly avoided: ReadonlySet<string>;
@@ -170,6 +173,7 @@ function reasonOfHost(host: HostView, secure: boolean, nearby: boolean): HostRea
 
 function reasonOfRequest(host: HostView, asker: Asker): HostReason | null {
   if (asker.authorization && sharesHostname(host, asker)) return 'same-hostname';
+  if (asker.authorization && asker.resendsToken && !host.own) return 'token';
   return asker.avoided.has(host.id) ? 'avoided' : null;
 }
 

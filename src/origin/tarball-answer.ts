@@ -3,7 +3,7 @@
  *
  * The version's pinned hash is settled first, so that whoever serves the bytes has no say in which bytes they are.
  */
-import { type Client, clientOf } from '../core/clients.ts';
+import { type Client, clientOf, resendsToken } from '../core/clients.ts';
 import { type Door, requestHostname } from '../core/door.ts';
 import { NotFoundError } from '../core/errors.ts';
 import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
@@ -37,6 +37,7 @@ export type TarballHosts = Pick<Hosts, 'views' | 'markFor' | 'strike'>;
  * budget has room for the origin's own bytes.
  */
 type Repeated = { readonly hostId: string | null; readonly inBudget: boolean };
+const TARBALL_TYPE = 'application/octet-stream';
 const FIRST: Repeated = { hostId: null, inBudget: false };
 
 export function createTarballAnswers(deps: {
@@ -79,6 +80,7 @@ export function createTarballAnswers(deps: {
       client,
       pacoteIntegrity: headerText(headers['pacote-integrity']),
       authorization: headers.authorization !== undefined,
+      resendsToken: resendsToken(client, headers['user-agent']),
       door,
       requestHostname: requestHostname(incoming.hostHeader),
       clientAddress: address,
@@ -111,7 +113,15 @@ export function createTarballAnswers(deps: {
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
+  /** Whoever asks for no more than this need not wait for the upstream to send the rest; the size is not known yet. */
+  function headOnly({ pinned }: TarballRef, stale: boolean): Answer {
+    const digest = pinned.algorithm === 'sha512' ? { 'repr-digest': reprDigest(pinned.hex) } : {};
+    const headers = { 'content-type': TARBALL_TYPE, 'cache-control': CACHE.byName, ...digest, ...staleHeaders(stale) };
+    return { status: 200, headers, body: null };
+  }
+
   async function serve(incoming: Incoming, client: Client, ref: TarballRef, stale: boolean): Promise<Answer> {
+    if (incoming.method === 'HEAD' && !(await tarballs.isHeld(ref.pinned))) return headOnly(ref, stale);
     const verifies = willVerify(client, headerText(incoming.headers['pacote-integrity']), ref.pinned);
     const streaming = verifies && incoming.method === 'GET' ? await tarballs.begin(ref) : null;
     const sha512 = streaming ? ref.pinned.hex : await tarballs.fetch(ref);
@@ -122,7 +132,7 @@ export function createTarballAnswers(deps: {
     const send = async () =>
       streaming ? { body: readAlong(client, streaming, range) } : tarballs.send(sha512, size, range);
     const headers = {
-      'content-type': 'application/octet-stream',
+      'content-type': TARBALL_TYPE,
       'cache-control': CACHE.byName,
       'repr-digest': reprDigest(sha512),
       ...staleHeaders(stale),

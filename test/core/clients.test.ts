@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLIENTS, clientOf } from '../../src/core/clients.ts';
+import { CLIENTS, clientOf, resendsToken } from '../../src/core/clients.ts';
 
 const agents: [string | undefined, string][] = [
   ['npm/12.2.0 node/v26.10.0 linux x64 workspaces/false', 'npm'],
@@ -32,6 +32,16 @@ for (const [agent, id] of agents) {
 
 test('ids are unique', () => {
   assert.equal(new Set(CLIENTS.map(({ id }) => id)).size, CLIENTS.length);
+});
+
+test('pnpm 12 and later would send a token to a host that redirects once more, and nobody else', () => {
+  const resending = agents.map(([agent]) => agent).filter((agent) => resendsToken(clientOf(agent), agent));
+  assert.deepEqual(resending, ['pnpm/12.21.0 npm/? node/v26.10.0 linux x64']);
+  const versions = ['5.18.11', '9.15.9', '10.34.9', '11.28.11', '12.0.0', '13.1.0', '20.0.0', '110.0.0'];
+  assert.deepEqual(
+    versions.filter((version) => resendsToken(clientOf(`pnpm/${version}`), `pnpm/${version}`)),
+    ['12.0.0', '13.1.0', '20.0.0', '110.0.0'],
+  );
 });
 
 test('only npm with its header and pnpm are taken to verify', () => {

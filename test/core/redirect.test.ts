@@ -130,6 +130,10 @@ const hosts: [string, HostView, Partial<TarballInput>, string | null][] = [
     { authorization: true, requestHostname: 'MIRROR.example' },
     'same-hostname',
   ],
+  ['anywhere, a token that would follow', good, { authorization: true, resendsToken: true }, 'token'],
+  ['anywhere, no token', good, { resendsToken: true }, null],
+  ["the operator's own, a token", { ...good, own: true }, { authorization: true, resendsToken: true }, null],
+  ["the operator's own at the door, a token", { ...atDoor, own: true }, { authorization: true }, 'same-hostname'],
   ['loopback, client away', local, { door: plain }, 'loopback'],
   ['localhost, client away', host('1', 'http://localhost:1'), { door: plain }, 'loopback'],
   ['[::1], client away', host('1', 'http://[::1]:1'), { door: plain }, 'loopback'],
@@ -197,6 +201,7 @@ const anyHost = fc
     healthy: mostly,
     approved: mostly,
     private: mostly.map((open) => !open),
+    own: fc.boolean(),
   })
   .map(({ id, url, ...known }) => host(id, url, known));
 
@@ -204,6 +209,7 @@ const anyInput: fc.Arbitrary<TarballInput> = fc.record({
   client: fc.constantFrom(...CLIENTS),
   pacoteIntegrity: fc.constantFrom(null, sriOf(pinned), otherSri, sha1Sri),
   authorization: fc.boolean(),
+  resendsToken: fc.boolean(),
   door: fc.constantFrom(base.door, plain, makeDoor('self', 'https://registry.example')),
   requestHostname: fc.constantFrom('registry.example', 'localhost', 'a.example', '127.0.0.1'),
   clientAddress: fc.constantFrom('203.0.113.7', '127.0.0.1', '::1', '2001:db8::1'),
@@ -237,6 +243,7 @@ test('whatever is asked, no redirect breaks a rule, and each host is chosen from
       assert.ok(chosen.approved && chosen.present && chosen.healthy && !chosen.private);
       assert.ok(chosen.scheme === 'https' || door.url.startsWith('http:'));
       assert.ok(!input.authorization || ![input.requestHostname, new URL(door.url).hostname].includes(chosen.hostname));
+      assert.ok(!input.authorization || !input.resendsToken || chosen.own);
       assert.ok(chosen.hostname !== '127.0.0.1' || ['127.0.0.1', '::1'].includes(input.clientAddress));
       assert.ok(!decision.excluded.some(({ hostId }) => hostId === chosen.id));
     }),

@@ -154,6 +154,12 @@ export const npm12 = npm('12.2.0');
 /** The quickest of them all. */
 export const pnpm12 = pnpm('12.21.0');
 
+/** The client as mirrors of strangers meet it: pnpm 12 without its token, since with one it is sent to none of them. */
+export function forStrangers(client: Client): Client {
+  if (client.label !== pnpm12.label) return client;
+  return { ...client, settings: ({ registry }) => ({ '.npmrc': `registry=${registry}/\nupdate-notifier=false\n` }) };
+}
+
 /** What `npm test` installs with. */
 export const everydayClients: readonly Client[] = [
   npm('10.9.9'),

@@ -31,6 +31,8 @@ export type HostListing = {
 
 /** What is known of a host besides its rows; none of it is stored. */
 export type HostSigns = {
+  /** Run by the origin's own operator on the same machine. */
+  readonly own: boolean;
   readonly present: boolean;
   readonly health: Health;
   readonly heartbeat: Heartbeat | null;
@@ -41,7 +43,7 @@ export type HostSigns = {
 
 const BEHIND = 'does not follow the log';
 
-export function viewOf(id: string, rows: HostRows, { present, health, behind, withdrawals }: HostSigns): HostView {
+export function viewOf(id: string, rows: HostRows, { own, present, health, behind, withdrawals }: HostSigns): HostView {
   const { url, private: hidden } = rows.application;
   const { hostname, protocol } = new URL(url);
   const scheme = protocol === 'https:' ? 'https' : 'http';
@@ -49,6 +51,7 @@ export function viewOf(id: string, rows: HostRows, { present, health, behind, wi
   const view = { id, url, hostname, scheme, present, healthy: health.healthy, approved, private: hidden } as const;
   return {
     ...view,
+    ...(own ? { own } : {}),
     ...(behind ? { behind } : {}),
     ...(withdrawals ? { withdrawals } : {}),
     ...(health.reason === null ? {} : { reason: health.reason }),

@@ -129,7 +129,7 @@ class OriginHosts implements Hosts {
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
     this.#watched = watchHosts({
       ...{ presence: this.#presence, progress: this.#progress, health: this.#health, withdrawals: deps.withdrawals },
-      ...{ hosts: () => this.#register.all(), now: this.#now, monotonic: this.#monotonic },
+      ...{ hosts: () => this.#register.all(), isOwnHost: deps.isOwnHost, now: this.#now, monotonic: this.#monotonic },
     });
     this.#prober = createProber({
       visit: createVisit(deps.allowPrivate),

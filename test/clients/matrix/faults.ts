@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { installed, installTwice, reasonToSkip } from '../../support/client-check.ts';
 import { livedThrough, mirrorFaults, ofAnyone, ofClients, rightFiles, told } from '../../support/client-faults.ts';
-import { everydayClients, furtherClients, npm12, pnpm12, yarn1 } from '../../support/client-table.ts';
+import { everydayClients, forStrangers, furtherClients, npm12, pnpm12, yarn1 } from '../../support/client-table.ts';
 import { addHost, addMeddledHost, startCluster, untilHealthy } from '../../support/cluster.ts';
 import { seeded } from '../../support/seeded.ts';
 import { until } from '../../support/until.ts';
 
-const clients = [...everydayClients, ...furtherClients];
+const clients = [...everydayClients, ...furtherClients].map(forStrangers);
 const redirected = clients.filter((client) => client.redirected);
 const others = clients.filter((client) => !client.redirected);
 
@@ -69,7 +69,7 @@ test('mirrors that treat probes like clients are out of the rotation within seco
     t.diagnostic(`${name}: out after ${((performance.now() - started) / 1000).toFixed(1)} s`);
   });
   await Promise.all(out);
-  for (const client of [npm12, pnpm12]) {
+  for (const client of [npm12, pnpm12].map(forStrangers)) {
     await t.test(`${client.label} installs at once`, { skip: reasonToSkip(client) }, async (t) => {
       const next = liars.map(({ meddler }) => meddler.next(ofClients));
       cluster.moveOn();
