@@ -5,6 +5,7 @@ import { createHosts, type Hosts, type HostsDeps } from './hosts/hosts.ts';
 import { createWithdrawalJudge } from './hosts/withdrawal-judge.ts';
 import { type Parts, userAgent } from './open-parts.ts';
 import type { Cleanups, OriginConfig, OriginDeps } from './options.ts';
+import { lookable } from './tarballs/lookable.ts';
 import { openWithdrawnTarballs } from './tarballs/withdrawn-tarballs.ts';
 
 export async function openHosts(
@@ -38,7 +39,9 @@ export async function openHosts(
     ...{ store: stores.metadata, log: registry.log, keys, cosignatures: cosigning.cosignatures },
     ...{ doors, allowPrivate, isOwnHost, client, logger, metrics, now },
     withdrawals: createWithdrawalJudge({ ...withdrawn, logger, metrics, now, random: Math.random }),
-    pickBlob: () => registry.tarballs.recent(),
+    pickBlob: async (doubted) =>
+      (doubted === null ? null : await lookable(doubted, { metadata: stores.metadata, tarballs: registry.tarballs })) ??
+      registry.tarballs.recent(),
     ...(probeIntervalMs === undefined ? {} : { probeIntervalMs }),
     ...(behindMs === undefined ? {} : { behindMs }),
   });

@@ -100,7 +100,7 @@ export function createTarballAnswers(deps: {
     if (pinned.algorithm !== 'sha512' || incoming.method !== 'GET') return FIRST;
     const { repeat, hostId } = repeats.seen(incoming.network, client.id, pinned.hex, now());
     if (!repeat) return FIRST;
-    if (hostId !== null && repeats.strikes(hostId, now())) void hosts.strike(hostId);
+    if (hostId !== null && repeats.strikes(hostId, now())) void hosts.strike(hostId, pinned.hex);
     const size = (await tarballs.size(pinned.hex)) ?? 0;
     return { hostId, inBudget: repeats.spend(incoming.network, size, now()) };
   }

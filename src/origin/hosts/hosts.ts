@@ -27,7 +27,7 @@ import { createHostProgress, type HostProgress, type HostProgressDeps } from './
 import { type HostRegister, openHostRegister } from './host-register.ts';
 import { countStates, type HostListing, listedHosts } from './host-views.ts';
 import { createPresence, type Presence } from './presence.ts';
-import { createProber, PROBE_INTERVAL_MS, type ProbeBlob, type Prober } from './probe.ts';
+import { createProber, PROBE_INTERVAL_MS, type Prober, type ProberDeps } from './probe.ts';
 import { proveHost } from './prove-host.ts';
 import { type WatchedHosts, watchHosts } from './watched-hosts.ts';
 import type { WithdrawalJudge } from './withdrawal-judge.ts';
@@ -41,8 +41,8 @@ export type HostsDeps = {
   readonly allowPrivate: boolean;
   /** For hosts: follows no redirects, and refuses private addresses unless `allowPrivate`. */
   readonly client: HttpClient;
-  /** A small tarball that is held and was used lately; null while there is none. */
-  readonly pickBlob: () => Promise<ProbeBlob | null>;
+  /** A tarball to look at hosts with; null while there is none. */
+  readonly pickBlob: ProberDeps['pickBlob'];
   /** Hosts of the same operator on the same machine: approved as soon as they apply. */
   readonly isOwnHost?: (hostId: string) => boolean;
   readonly logger: Logger;
@@ -81,7 +81,7 @@ export type Hosts = {
   /** Null until `start`. */
   publishedList(): PublishedList | null;
   /** A client came back from this host: look at it now. Resolves when that is done; never rejects. */
-  strike(hostId: string): Promise<void>;
+  strike(hostId: string, sha512?: string | null): Promise<void>;
   /** Publishes the list and begins to look at hosts. Call it when the server listens. */
   start(): Promise<void>;
   close(): Promise<void>;
@@ -252,8 +252,8 @@ class OriginHosts implements Hosts {
     return this.#publisher.current();
   }
 
-  strike(hostId: string): Promise<void> {
-    return this.#prober.probeNow(hostId);
+  strike(hostId: string, sha512: string | null = null): Promise<void> {
+    return this.#prober.probeNow(hostId, sha512);
   }
 
   #approved(hostId: string): HostRows {

@@ -25,8 +25,11 @@ export type ProbeTarget = { readonly id: string; readonly url: string };
 
 export type Prober = {
   start(): void;
-  /** Looks at one host out of turn, unless that is under way. Resolves when its result is recorded. */
-  probeNow(hostId: string): Promise<void>;
+  /**
+   * Looks at one host out of turn, unless that is under way. Resolves when its result is recorded.
+   * @param doubted sha512 of a tarball that a client came back for: this is what the host is asked for until it gives it right
+   */
+  probeNow(hostId: string, doubted?: string | null): Promise<void>;
   close(): Promise<void>;
 };
 
@@ -34,8 +37,8 @@ export type ProberDeps = {
   readonly visit: Visit;
   /** Hosts to look at: approved and present. */
   readonly targets: () => readonly ProbeTarget[];
-  /** Any tarball that the origin holds, lately used and small; null while there is none. */
-  readonly pickBlob: () => Promise<ProbeBlob | null>;
+  /** The doubted tarball if it may be asked for, else any that the origin holds, lately used and small; null while there is none. */
+  readonly pickBlob: (doubted: string | null) => Promise<ProbeBlob | null>;
   /** A live mark for the blob and the host, as a redirected client has it; null if none can be made. */
   readonly markFor: (hostId: string, sha512: string) => string | null;
   /** The key that signs the list of hosts, which every host has: looked at while there is no tarball yet. */
@@ -68,6 +71,8 @@ export function createProber(deps: ProberDeps): Prober {
   const closing = new AbortController();
   /** Longest ago first; those never looked at are at the front. */
   const order = new Map<string, number>();
+  /** By host. A host may be good with small tarballs alone, or with those of late. */
+  const doubts = new Map<string, string>();
   let turn = 0;
   let timer: NodeJS.Timeout | undefined;
 
@@ -75,9 +80,13 @@ export function createProber(deps: ProberDeps): Prober {
     const known = running.get(target.id);
     if (known) return known;
     order.set(target.id, ++turn);
-    const probing = probeHost(deps, target, closing.signal)
+    const doubted = doubts.get(target.id) ?? null;
+    const probing = probeHost(deps, target, closing.signal, doubted)
       .then((result) => {
-        if (!closing.signal.aborted) deps.record(target.id, result);
+        if (closing.signal.aborted) return;
+        // Meanwhile there may be another one.
+        if (isSettled(result) && doubts.get(target.id) === doubted) doubts.delete(target.id);
+        deps.record(target.id, result);
       })
       .finally(() => running.delete(target.id));
     running.set(target.id, probing);
@@ -105,7 +114,8 @@ export function createProber(deps: ProberDeps): Prober {
       timer = setInterval(round, deps.intervalMs);
       timer.unref();
     },
-    async probeNow(hostId) {
+    async probeNow(hostId, doubted = null) {
+      if (doubted !== null) doubts.set(hostId, doubted);
       const target = deps.targets().find(({ id }) => id === hostId);
       if (target && !closing.signal.aborted) await probe(target);
     },
@@ -117,10 +127,20 @@ export function createProber(deps: ProberDeps): Prober {
   };
 }
 
+/** Right, or sent back: a host with a full disk goes on with what it holds, and is not judged by one that it can't take in. */
+function isSettled(result: ProbeResult): boolean {
+  return result.kind === 'good' || (result.kind === 'failed' && result.detail === statusDetail(302));
+}
+
 /** One look at one host. Never rejects: whatever happens is a result. */
-export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: AbortSignal): Promise<ProbeResult> {
+export async function probeHost(
+  deps: ProberDeps,
+  target: ProbeTarget,
+  signal: AbortSignal,
+  doubted: string | null = null,
+): Promise<ProbeResult> {
   try {
-    const { path, headers, bytesMax, isRight } = questionFor(deps, target, await deps.pickBlob());
+    const { path, headers, bytesMax, isRight } = questionFor(deps, target, await deps.pickBlob(doubted));
     const options = { headers, timeoutMs: TOTAL_TIMEOUT_MS, signal };
     return await deps.visit(`${target.url}${path}`, options, async (answer) => {
       const detail = strangeness(answer);
@@ -135,9 +155,13 @@ export async function probeHost(deps: ProberDeps, target: ProbeTarget, signal: A
 
 /** Why an answer is not even looked into; null for nothing. Clients undo different content codings, so there must be none. */
 function strangeness({ statusCode, headers }: IncomingMessage): string | null {
-  if (statusCode !== 200) return `status ${statusCode}`;
+  if (statusCode !== 200) return statusDetail(statusCode);
   const coding = headers['content-encoding'];
   return coding === undefined ? null : `content coding ${coding.slice(0, 80)}`;
+}
+
+function statusDetail(status: number | undefined): string {
+  return `status ${status}`;
 }
 
 function wholeBody(answer: IncomingMessage, bytesMax: number): Promise<Uint8Array> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 import { callAdmin } from '../../../src/io/admin-socket.ts';
+import type { Hosts } from '../../../src/origin/hosts/hosts.ts';
 import { ask, follow } from '../../support/ask.ts';
 import { startMeddler } from '../../support/meddler.ts';
 import { startCommand } from '../../support/processes.ts';
@@ -52,6 +53,19 @@ async function putMore(origin: WholeOrigin, count: number, name = 'more'): Promi
 }
 
 describe('a client that asks again', () => {
+  it('has that mirror looked at with the very tarball', async (t) => {
+    const origin = await startHeld(t);
+    const mirror = await startHost(t, origin);
+    const strike = t.mock.method(origin.hosts as Hosts, 'strike');
+    const from = newNetwork();
+    assert.equal((await origin.ask(PATH, { headers: pnpm, from })).status, 302);
+    assert.equal((await origin.ask(PATH, { headers: pnpm, from })).status, 200);
+    assert.deepEqual(
+      strike.mock.calls.map((call) => call.arguments),
+      [[mirror.hostId, origin.blobPath.split('/').at(-1)]],
+    );
+  });
+
   it('gets the bytes from the origin, and its network is sent to that mirror for others: npm repeats innocently', async (t) => {
     const origin = await startHeld(t);
     const mirror = await startHost(t, origin);

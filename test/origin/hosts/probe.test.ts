@@ -8,10 +8,11 @@ import { sha512Hex } from '../../../src/core/hash.ts';
 import type { ProbeResult } from '../../../src/core/health.ts';
 import { sriOf } from '../../../src/core/integrity.ts';
 import { createVisit } from '../../../src/io/visit.ts';
-import { type ProbeBlob, probeHost } from '../../../src/origin/hosts/probe.ts';
+import { createProber, type ProbeBlob, type ProberDeps, probeHost } from '../../../src/origin/hosts/probe.ts';
 import { randomBlob } from '../../support/test-mirror.ts';
 
 const bytes = randomBlob(1_000);
+const HOST = '0123456789abcdef';
 const blob = { sha512: sha512Hex(bytes), size: bytes.length, name: '@scope/alpha', version: '1.0.0' };
 
 async function look(t: TestContext, listener: RequestListener, pick: ProbeBlob | null = blob): Promise<ProbeResult> {
@@ -22,10 +23,19 @@ async function look(t: TestContext, listener: RequestListener, pick: ProbeBlob |
 }
 
 function lookAt(port: number, pick: ProbeBlob | null): Promise<ProbeResult> {
-  const deps = {
+  const target = { id: HOST, url: `http://127.0.0.1:${port}` };
+  return probeHost(
+    depsWith(async () => pick),
+    target,
+    new AbortController().signal,
+  );
+}
+
+function depsWith(pickBlob: ProberDeps['pickBlob']): ProberDeps {
+  return {
     visit: createVisit(true),
     targets: () => [],
-    pickBlob: async () => pick,
+    pickBlob,
     markFor: () => 'mark',
     hostsVkey: '',
     logName: '',
@@ -34,8 +44,6 @@ function lookAt(port: number, pick: ProbeBlob | null): Promise<ProbeResult> {
     recordWithdrawn: () => undefined,
     intervalMs: 1,
   };
-  const target = { id: '0123456789abcdef', url: `http://127.0.0.1:${port}` };
-  return probeHost(deps, target, new AbortController().signal);
 }
 
 describe('a look at a host', () => {
@@ -122,6 +130,37 @@ describe('a look at a host', () => {
     const { port } = server.address() as AddressInfo;
     await new Promise((resolve) => server.close(resolve));
     assert.deepEqual(await lookAt(port, blob), { kind: 'refused' });
+  });
+
+  it('is for the tarball that a client came back for, until the host gives it right or sends it back', async (t) => {
+    const large = { ...blob, sha512: sha512Hex(randomBlob(2_000)), size: 2_000 };
+    const asked: boolean[] = [];
+    let answerLarge: RequestListener = (_, response) => response.end(randomBlob(1_000));
+    const server = createServer((request, response) => {
+      const isLarge = request.url?.includes(large.sha512) ?? false;
+      asked.push(isLarge);
+      if (isLarge) answerLarge(request, response);
+      else response.end(bytes);
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.after(() => server.close());
+    const results: string[] = [];
+    const deps = depsWith(async (doubted) => (doubted === large.sha512 ? large : blob));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const prober = createProber({
+      ...deps,
+      targets: () => [{ id: HOST, url }],
+      record: (_, result) => void results.push(result.kind),
+    });
+    t.after(() => prober.close());
+    await prober.probeNow(HOST);
+    await prober.probeNow(HOST, large.sha512);
+    await prober.probeNow(HOST);
+    answerLarge = (_, response) => response.writeHead(302, { location: '/' }).end();
+    await prober.probeNow(HOST);
+    await prober.probeNow(HOST);
+    assert.deepEqual(asked, [false, true, true, true, false]);
+    assert.deepEqual(results, ['good', 'wrong-bytes', 'wrong-bytes', 'failed', 'good']);
   });
 
   it('looks at the list of hosts while there is no tarball', async (t) => {
