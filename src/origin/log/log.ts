@@ -4,7 +4,8 @@
  * Entries are taken in batches, each of which ends in a `commit` entry and makes one checkpoint: at once when the writer
  * is idle, so that a client that learns one package after the other never waits for anything but the disk. What comes
  * while a batch is being written is the next batch: at once, too, as long as there were few checkpoints lately; under
- * load when {@link CHECKPOINT_INTERVAL_MS} have passed since the last one.
+ * load when {@link CHECKPOINT_INTERVAL_MS} have passed since the last one. Entries that nobody waits for make no
+ * checkpoint of their own: they go with the next batch, and within that time in any case.
  *
  * Order, and what a crash leaves behind:
  * 1. Blobs that an entry names are durable before it is handed over (the caller's duty). Crash: unnamed blobs.
@@ -37,9 +38,10 @@ export type Published = { readonly checkpoint: Checkpoint; readonly note: string
 export type Log = {
   /**
    * Resolves once a published checkpoint covers the entries and the tables show them.
+   * @param when `now` if somebody waits for it; `soon` goes with what others append, within {@link CHECKPOINT_INTERVAL_MS}
    * @throws MalformedError for an entry that has no canonical form; LogHaltedError
    */
-  append(entries: readonly NewEntry[]): Promise<void>;
+  append(entries: readonly NewEntry[], when?: 'now' | 'soon'): Promise<void>;
   /** Entries that the newest checkpoint covers. */
   size(): number;
   /** The newest one; null only in an origin that was started although its log is halted. */
@@ -94,6 +96,9 @@ class OriginLog implements Log {
   #publishedAtMs = Number.NEGATIVE_INFINITY;
   #waiting: Waiting[] = [];
   #running: Promise<void> | null = null;
+  /** Whether a batch is to be made of what waits. */
+  #isDue = false;
+  #gathering: Promise<void> | null = null;
   /** False after a write that failed: the store is to be looked at anew. */
   #settled = false;
 
@@ -110,14 +115,15 @@ class OriginLog implements Log {
     await this.#settle();
   }
 
-  append(entries: readonly NewEntry[]): Promise<void> {
+  append(entries: readonly NewEntry[], when: 'now' | 'soon' = 'now'): Promise<void> {
     return new Promise((resolve, reject) => {
       if (entries.length === 0) return resolve();
       this.#guard.mustAgree();
       // Refuses what is no entry here, before it could spoil the batch of others.
       for (const entry of entries) formatEntry({ ...entry, time: 0 } as Entry);
       this.#waiting.push({ entries, resolve, reject });
-      this.#running ??= this.#drain();
+      if (when === 'now') this.#hurry();
+      else this.#gathering ??= this.#gather();
     });
   }
 
@@ -135,15 +141,28 @@ class OriginLog implements Log {
   }
 
   async idle(): Promise<void> {
+    if (this.#waiting.length > 0) this.#hurry();
     while (this.#running) await this.#running;
+  }
+
+  #hurry(): void {
+    this.#isDue = true;
+    this.#running ??= this.#drain();
+  }
+
+  async #gather(): Promise<void> {
+    await this.#clock.sleep(this.#intervalMs);
+    this.#gathering = null;
+    if (this.#waiting.length > 0) this.#hurry();
   }
 
   async #drain(): Promise<void> {
     // What is appended in the same turn of the event loop belongs together.
     await null;
     this.#isWithinPace();
-    for (let isLoad = false; this.#waiting.length > 0; ) {
+    for (let isLoad = false; this.#isDue; ) {
       if (isLoad && !this.#isWithinPace()) await this.#untilDue();
+      this.#isDue = false;
       isLoad = await this.#take(this.#waiting.splice(0));
     }
     this.#running = null;
@@ -163,9 +182,9 @@ class OriginLog implements Log {
     try {
       if (!this.#settled) await this.#settle();
       await this.#write(batch.flatMap((one) => one.entries));
-      const isMoreWaiting = this.#waiting.length > 0;
+      const isMoreDue = this.#isDue;
       for (const one of batch) one.resolve();
-      return isMoreWaiting;
+      return isMoreDue;
     } catch (error) {
       this.#settled = false;
       for (const one of batch) one.reject(error);

@@ -40,9 +40,11 @@ export function createMeasuring(deps: {
   const measured = new Set<string>();
 
   /** One flight per pin: until it has landed, every hit on the tarball comes here. */
-  function measure(pinned: PinnedHash, stored: StreamedBlob): Promise<void> {
+  function fly(pinned: PinnedHash, read: () => Promise<StreamedBlob | null>): Promise<void> {
     const key = formatPinned(pinned);
     return oneFlight(measuring, key, async () => {
+      const stored = await read();
+      if (!stored) return;
       if (!(await metadata.get('measured', key)) && !(await tryJournal(pinned, stored))) return;
       measured.add(key);
       if (measured.size > MEASURED_MAX) measured.clear();
@@ -66,20 +68,21 @@ export function createMeasuring(deps: {
     deps.step?.('tarball:chunks-stored');
     const { sha512, size } = stored;
     const chunks = toHex(chunkRoot(stored.chunks));
-    await log.append([{ kind: 'measured', pinned, sha512, size, chunks, list }]);
+    await log.append([{ kind: 'measured', pinned, sha512, size, chunks, list }], 'soon');
     deps.step?.('tarball:measured');
   }
 
-  async function measureStored(pinned: PinnedHash, sha512: string): Promise<void> {
-    if (measured.has(formatPinned(pinned))) return;
+  async function readBack(sha512: string): Promise<StreamedBlob | null> {
     const id = { algorithm: 'sha512', hex: sha512 } as const;
     const [chunks, size] = [await store.chunks(id), await store.size(id)];
-    if (chunks && size !== null) await measure(pinned, { id, size, sha512, chunks });
+    return chunks && size !== null ? { id, size, sha512, chunks } : null;
   }
 
   return {
-    measure,
-    measureStored,
+    measure: (pinned, stored) => fly(pinned, async () => stored),
+    measureStored: async (pinned, sha512) => {
+      if (!measured.has(formatPinned(pinned))) await fly(pinned, () => readBack(sha512));
+    },
     idle: async () => {
       await Promise.allSettled(measuring.values());
     },

@@ -128,7 +128,7 @@ export function createTarballs(deps: {
     const known = await sha512Of(ref.pinned);
     const stored = known !== null && (await isStored(known));
     const sha512 = stored ? known : await downloads.fly(ref);
-    if (stored) await measuring.measureStored(ref.pinned, known);
+    if (stored) measuring.measureStored(ref.pinned, known).catch(() => undefined);
     await remember(sha512, ref);
     return sha512;
   }

@@ -146,6 +146,30 @@ test('while there were few checkpoints lately, the next batch does not wait eith
   assert.deepEqual([sizes, sleeps.length], [[3, 5], 0]);
 });
 
+test('what nobody waits for goes with the next batch', async () => {
+  const { log, sizes, sleeps } = await pacedLog(1);
+  const patient = [log.append([numbered(0)], 'soon'), log.append([numbered(1)], 'soon')];
+  await log.append([numbered(2)]);
+  await Promise.all(patient);
+  assert.deepEqual([sizes, sleeps.map(({ ms }) => ms)], [[5], [200]]);
+  sleeps.shift()?.wake();
+  await log.append([numbered(3)]);
+  assert.deepEqual(sizes, [5, 7], 'the end of the wait makes no batch of nothing');
+});
+
+test('what nobody waits for is in a checkpoint of its own after a while, or when the log is to be idle', async () => {
+  const { log, sizes, sleeps, untilAsleep } = await pacedLog(1);
+  const first = log.append([numbered(0)], 'soon');
+  await untilAsleep();
+  assert.deepEqual(sizes, []);
+  sleeps.shift()?.wake();
+  await first;
+  const second = log.append([numbered(1)], 'soon');
+  await log.idle();
+  await second;
+  assert.deepEqual(sizes, [3, 5]);
+});
+
 test('what is appended while a batch is being written goes into the next one', async () => {
   const metadata = new MemoryMetadataStore();
   const appended: Promise<void>[] = [];
