@@ -38,7 +38,8 @@ async function learnTwice(): Promise<void> {
 }
 
 before(async () => {
-  origin = await startWholeOrigin(life, { config: { doors } });
+  // A look in between would have the mirror fetch what the document says that it does not hold yet.
+  origin = await startWholeOrigin(life, { config: { doors }, times: { probeIntervalMs: 3_600_000 } });
   mirror = await startHost(life, origin);
   door = await startTestMirror(life, origin.door, { door: 'https://packages.example' });
   await learnTwice();
