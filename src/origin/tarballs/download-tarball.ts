@@ -68,7 +68,7 @@ export function createDownloads(deps: {
       const answer = await upstream.tarball(url);
       if (!answer)
         throw new UpstreamError({ what: `${ref.name}@${ref.version}`, reason: 'the upstream has no such tarball' });
-      const stored = await receive(pinned, answer);
+      const stored = await receive(ref, answer);
       holds.succeeded(formatPinned(pinned));
       failed.delete(formatPinned(pinned));
       deps.step?.('tarball:stored');
@@ -93,15 +93,16 @@ export function createDownloads(deps: {
     if (failed.size > FAILED_MAX) failed.clear();
   }
 
-  function receive(pinned: PinnedHash, { size, body }: UpstreamTarball): Promise<StreamedBlob> {
+  function receive({ pinned, name, version }: TarballRef, { size, body }: UpstreamTarball): Promise<StreamedBlob> {
     const { algorithm, hex } = pinned;
     const key = formatPinned(pinned);
+    const from = `the upstream for ${name}@${version}`;
     const begun = streams.get(key);
     if (algorithm !== 'sha512' || size === null || size < STREAM_BYTES_MIN || failed.has(key)) {
       begun?.resolve(null);
-      return store.putStream({ algorithm, hex }, body, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' });
+      return store.putStream({ algorithm, hex }, body, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512', from });
     }
-    return streamIn(store, { algorithm, hex }, { size, body }, (streaming) => begun?.resolve(streaming));
+    return streamIn(store, { algorithm, hex }, { size, body, from }, (streaming) => begun?.resolve(streaming));
   }
 
   /** One flight per pin, and what can be read along of it as long as it lasts. */

@@ -27,13 +27,14 @@ export type Streaming = {
 /**
  * Receives a tarball.
  *
+ * @param from where it comes from, for the message of an error
  * @param begun called when its first bytes are there, with what can be read along
  * @throws IntegrityError, TooLargeError, StorageFullError, or what the source throws; nothing is stored then
  */
 export async function streamIn(
   store: CacheBlobStore,
   id: BlobId,
-  { size, body }: { readonly size: number; readonly body: AsyncIterable<Uint8Array> },
+  { size, body, from }: { readonly size: number; readonly body: AsyncIterable<Uint8Array>; readonly from: string },
   begun: (streaming: Streaming) => void,
 ): Promise<StreamedBlob> {
   let intake: Intake | null = null;
@@ -41,14 +42,14 @@ export async function streamIn(
     // Begun inside the loop: an error thrown before it would leave the source open.
     for await (const piece of body) {
       if (!intake) {
-        intake = await beginIntake(store, id);
+        intake = await beginIntake(store, id, from);
         const { along } = intake;
         begun({ size, read: (range) => readFrom(store, id, along, range) });
       }
       await intake.growing.append(piece);
       intake.along.publish(Math.min(intake.growing.size, size - CHUNK_BYTES));
     }
-    intake ??= await beginIntake(store, id);
+    intake ??= await beginIntake(store, id, from);
     return await keep(id, intake);
   } catch (error) {
     intake?.along.end(error);
@@ -60,8 +61,8 @@ export async function streamIn(
 
 type Intake = { readonly growing: GrowingBlob; readonly along: ReadAlong };
 
-async function beginIntake(store: CacheBlobStore, id: BlobId): Promise<Intake> {
-  const growing = await store.grow(id, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512' });
+async function beginIntake(store: CacheBlobStore, id: BlobId, from: string): Promise<Intake> {
+  const growing = await store.grow(id, { maxBytes: TARBALL_BYTES_MAX, keyAlgorithm: 'sha512', from });
   return { growing, along: new ReadAlong(growing) };
 }
 
