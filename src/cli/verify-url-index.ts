@@ -12,6 +12,7 @@ import { type Check, Tally } from '../core/verify-report.ts';
 import type { BlobId } from '../io/blob-store.ts';
 import type { HttpClient } from '../io/http-client.ts';
 import { inParallel } from '../io/in-parallel.ts';
+import { createContentFetcher } from '../mirror/blobs/fetch-content.ts';
 import { createHeadFetcher } from '../mirror/packages/fetch-head.ts';
 import type { RemoteServer } from './remote-server.ts';
 
@@ -89,10 +90,8 @@ async function fetchHead(
     if (bytes === null) continue;
     parseHead(bytes);
     await blobs.keep([bytes]);
-    return createHeadFetcher({ blobs, put: (_, fresh) => blobs.keep(fresh), client, sources: [server.url] }).fetch(
-      name,
-      hash,
-    );
+    const content = createContentFetcher({ stored: [blobs], client, sources: [server.url] });
+    return createHeadFetcher({ blobs, put: (_, fresh) => blobs.keep(fresh), content }).fetch(name, hash);
   }
   absent.count(`the head ${hash}`);
   return null;

@@ -9,7 +9,7 @@
 /** Separates the parts of a compound key; it occurs in no name, version or hash. */
 export const KEY_SEPARATOR = '\u0000';
 
-/** Key of a row in `version`, `withdrawn`, `ahead`, `told` and `tarball-url`. */
+/** Key of a row in `version`, `withdrawn`, `ahead`, `told`, `listed` and `tarball-url`. */
 export const versionKey = (name: string, version: string): string => `${name}${KEY_SEPARATOR}${version}`;
 
 /** Prefix that `scan` takes to read all versions of a package. */
@@ -185,6 +185,14 @@ export type FollowedRow = {
   readonly checked: number;
 };
 
+/** By name and version, at a mirror with a door: what the log said of a version whose package is not held whole. */
+export type ListedRow = {
+  /** The version entry's line. */
+  readonly entry: string;
+  /** Which entry of the log said it, itself or by its head. */
+  readonly index: number;
+};
+
 /** By pinned hash, at a mirror with a door: the sha512 of bytes that were seen to satisfy a weaker pin. */
 export type SatisfiedRow = { readonly sha512: string };
 
@@ -222,6 +230,7 @@ export type Tables = {
   application: ApplicationRow;
   suspension: SuspensionRow;
   followed: FollowedRow;
+  listed: ListedRow;
   satisfied: SatisfiedRow;
   tombstone: TombstoneRow;
   setting: SettingRow;

@@ -11,6 +11,7 @@ const LOCAL: Record<Exclude<TableName, (typeof DERIVED_TABLES)[number]>, true> =
   application: true,
   suspension: true,
   followed: true,
+  listed: true,
   satisfied: true,
   tombstone: true,
   setting: true,

@@ -1,4 +1,5 @@
 /** What the log lists, and whether it has withdrawn it since. */
+import { WithdrawnError } from '../../core/errors.ts';
 import { versionKey } from '../../core/tables.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 
@@ -10,4 +11,11 @@ export async function isWithdrawn(tables: Pick<MetadataStore, 'get'>, listing: L
   const { name, version, index } = listing;
   const rows = await Promise.all([version, '*'].map((one) => tables.get('withdrawn', versionKey(name, one))));
   return rows.some((row) => row !== null && row.index > index);
+}
+
+/** @throws WithdrawnError with the log's reason if the version was withdrawn after that entry */
+export async function refuseWithdrawn(tables: Pick<MetadataStore, 'get'>, listing: Listing): Promise<void> {
+  const { name, version, index } = listing;
+  const row = await tables.get('withdrawn', versionKey(name, version));
+  if (row && row.index > index) throw new WithdrawnError({ subject: `${name}@${version}`, reason: row.reason });
 }

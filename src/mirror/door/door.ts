@@ -22,11 +22,13 @@ import type { Listing } from '../blobs/listing.ts';
 import type { BlobServer } from '../blobs/serve-blob.ts';
 import type { Tombstones } from '../blobs/tombstones.ts';
 import type { FollowedPackages } from '../packages/follow-packages.ts';
+import type { FollowedVersions, ListedVersion } from '../packages/follow-versions.ts';
 import type { KeptPackages } from '../packages/kept-packages.ts';
 
 export type MirrorDoorDeps = {
   readonly doors: () => { readonly doors: readonly Door[]; readonly port: number };
   readonly packages: FollowedPackages;
+  readonly versions: FollowedVersions;
   readonly kept: Pick<KeptPackages, 'during'>;
   readonly forms: Forms;
   readonly stores: DoorStores;
@@ -99,11 +101,8 @@ async function distTags(deps: MirrorDoorDeps, incoming: Incoming, name: string, 
 }
 
 async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, file: string): Promise<Answer> {
-  const shown = await deps.packages.get(name);
-  const version = shown.content.files.get(file) ?? versionFromFile(name, file) ?? '';
-  const entry = await deps.packages.version(shown, version);
-  if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
-  const listing = { name, version, index: shown.index };
+  const listed = await deps.versions.ofFile(name, file);
+  const { entry, listing, stale } = listed ?? (await inPackage(deps, name, file));
   const hex = await sha512Of(deps, entry.pinned, entry.file, listing);
   const lastly = deps.upstream ? [tarballUrlAt(deps.upstream, name, entry.file)] : [];
   const right = { by: 'door' as const, listing, lastly };
@@ -112,7 +111,15 @@ async function tarball(deps: MirrorDoorDeps, incoming: Incoming, name: string, f
   // By name, and names can be withdrawn; only hashes are for ever.
   const unfinished = answer.headers['cache-control'] === CACHE.byHashUnfinished;
   const cacheControl = unfinished ? CACHE.byNameUnfinished : CACHE.byName;
-  return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, ...staleHeaders(shown.stale) } };
+  return { ...answer, headers: { ...answer.headers, 'cache-control': cacheControl, ...staleHeaders(stale) } };
+}
+
+async function inPackage({ packages }: MirrorDoorDeps, name: string, file: string): Promise<ListedVersion> {
+  const shown = await packages.get(name);
+  const version = shown.content.files.get(file) ?? versionFromFile(name, file) ?? '';
+  const entry = await packages.version(shown, version);
+  if (!entry) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
+  return { entry, listing: { name, version, index: shown.index }, stale: shown.stale };
 }
 
 /** The sha512 of a pinned tarball; bytes for a weaker pin come by name, and are checked against the pin. */

@@ -11,7 +11,9 @@ import type { Tombstones } from '../blobs/tombstones.ts';
 import type { LogFollower } from '../log/log-follower.ts';
 import type { OriginTrust } from '../membership/origin-keys.ts';
 import type { MirrorConfig } from '../options.ts';
+import { createAskOrigin } from '../packages/ask-origin.ts';
 import { followPackages } from '../packages/follow-packages.ts';
+import { followVersions } from '../packages/follow-versions.ts';
 import type { Packages } from '../packages/open-packages.ts';
 import { createMirrorDoor } from './door.ts';
 import { createDoorHome } from './door-home.ts';
@@ -41,6 +43,7 @@ export function openMirrorDoor(parts: {
   const { stores, heads, contents, kept, forms } = parts.packages;
   const { origin, upstream = null } = config;
   const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
+  const common = { origin: createAskOrigin(origin, client, now), follower, freshnessMs, logger, now };
   const doors = [makeDoor('self', parts.door)];
   logger.warn(
     { door: parts.door, origin },
@@ -48,7 +51,8 @@ export function openMirrorDoor(parts: {
   );
   return createMirrorDoor({
     doors: () => ({ doors, port: parts.port() }),
-    packages: followPackages({ origin, client, stores, heads, contents, follower, freshnessMs, logger, metrics, now }),
+    packages: followPackages({ ...common, stores, heads, contents, metrics }),
+    versions: followVersions({ ...common, metadata: stores.metadata, content: parts.packages.content }),
     kept,
     forms,
     stores,

@@ -13,10 +13,9 @@ import { takeManifest } from '../../core/manifest.ts';
 import { splitPackument } from '../../core/packument-split.ts';
 import { readPages } from '../../core/pages.ts';
 import type { BlobStore } from '../../io/blob-store.ts';
-import type { HttpClient } from '../../io/http-client.ts';
 import type { HeadParts } from '../../io/sqlite-package-store.ts';
 import { inTurns, Turn } from '../../io/turn.ts';
-import { createContentFetcher, eachOf } from '../blobs/fetch-content.ts';
+import { type ContentFetcher, eachOf } from '../blobs/fetch-content.ts';
 
 export type HeadFetcher = {
   /**
@@ -34,12 +33,9 @@ export function createHeadFetcher(deps: {
   blobs: Pick<BlobStore, 'has' | 'read'>;
   /** Stores a head with those blobs that it is made of and that were not there. */
   put: (head: HeadParts, blobs: readonly Uint8Array[]) => Promise<void>;
-  client: HttpClient;
-  /** Base URLs, in the order in which to try them. */
-  sources: readonly string[];
+  content: ContentFetcher;
 }): HeadFetcher {
-  const { blobs } = deps;
-  const content = createContentFetcher({ ...deps, stored: [blobs] });
+  const { blobs, content } = deps;
 
   async function missingOf(entries: readonly VersionEntry[]): Promise<string[]> {
     const missing: string[] = [];

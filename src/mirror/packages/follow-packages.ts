@@ -8,15 +8,16 @@
  */
 import { FederationError, NotFoundError, UpstreamError, WithdrawnError } from '../../core/errors.ts';
 import type { VersionEntry } from '../../core/head.ts';
-import { change, type FollowedRow, type NameRow, versionKey } from '../../core/tables.ts';
+import { change, type FollowedRow, type NameRow } from '../../core/tables.ts';
 import { HEAD_HEADER } from '../../door/answers.ts';
-import type { HttpClient } from '../../io/http-client.ts';
 import type { Logger } from '../../io/logger.ts';
 import type { Metrics } from '../../io/metrics.ts';
 import { oneFlight } from '../../io/one-flight.ts';
 import { SerialByKey } from '../../io/serial.ts';
 import type { DoorStores } from '../../io/stores.ts';
+import { refuseWithdrawn } from '../blobs/listing.ts';
 import type { LogFollower } from '../log/log-follower.ts';
+import type { AskOrigin } from './ask-origin.ts';
 import type { HeadFetcher } from './fetch-head.ts';
 import type { PackageContent, PackageContents } from './package-contents.ts';
 
@@ -40,8 +41,7 @@ export type FollowedPackages = {
 };
 
 export type FollowPackagesDeps = {
-  readonly origin: string;
-  readonly client: HttpClient;
+  readonly origin: AskOrigin;
   readonly stores: DoorStores;
   readonly heads: HeadFetcher;
   readonly contents: PackageContents;
@@ -53,20 +53,11 @@ export type FollowPackagesDeps = {
   readonly now: () => number;
 };
 
-/** How long a client waits for the origin where something is known already. */
-const PATIENCE_MS = 10_000;
-/** After a failure the origin is left alone for so long, for all packages that are known. */
-const AWAY_MS = 10_000;
-const ANSWER_BYTES_MAX = 64 * 1024;
-/** What a door has to answer for, besides "ask later". */
-const IS_ABOUT_NAME = new Set([200, 404, 451]);
-
 export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
-  const { stores, heads, contents, freshnessMs, logger, metrics, now } = deps;
+  const { origin, stores, heads, contents, freshnessMs, logger, metrics, now } = deps;
   const { metadata } = stores;
   const flights = new Map<string, Promise<void>>();
   const rows = new SerialByKey();
-  let awayUntil = 0;
 
   const nameOf = (name: string) => metadata.get('name', name);
 
@@ -80,7 +71,7 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
 
   /** Lets the origin look at a name, and follows its log if that has anything new about it. */
   async function ask(name: string): Promise<void> {
-    const said = await headAtOrigin(deps, name);
+    const said = await headAtOrigin(origin, name);
     const before = (await nameOf(name))?.head ?? null;
     if (said !== before) {
       await deps.follower.catchUp();
@@ -98,24 +89,18 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
     throw new UpstreamError({ what: `${name} at the origin`, reason: 'it names a head that its log does not hold' });
   }
 
-  /** A clock that was put back must not stretch the pause. */
-  function isAway(): boolean {
-    const leftMs = awayUntil - now();
-    return leftMs > 0 && leftMs <= AWAY_MS;
-  }
-
   /** Whether what the log says of a name may be out of date, because the origin can't be asked now. */
   async function isStale(name: string): Promise<boolean> {
     const followed = await metadata.get('followed', name);
     const age = followed ? now() - followed.checked : Number.POSITIVE_INFINITY;
     if (age >= 0 && age < freshnessMs) return false;
-    if (isAway() && isKnown(await nameOf(name))) return true;
+    if (origin.isAway() && isKnown(await nameOf(name))) return true;
     try {
       await oneFlight(flights, `name ${name}`, () => ask(name));
       return false;
     } catch (error) {
       if (!(error instanceof FederationError) || !isKnown(await nameOf(name))) throw error;
-      awayUntil = now() + AWAY_MS;
+      origin.failed();
       logger.warn({ name, reason: error.message }, 'the origin could not be asked; serving what the log said last');
       return true;
     }
@@ -154,9 +139,8 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
     },
     async version({ name, content, index }, version) {
       const entry = content.entries.get(version) ?? null;
-      const gone = await metadata.get('withdrawn', versionKey(name, version));
-      if (!gone || (entry && gone.index < index)) return entry;
-      throw new WithdrawnError({ subject: `${name}@${version}`, reason: gone.reason });
+      await refuseWithdrawn(metadata, { name, version, index: entry ? index : -1 });
+      return entry;
     },
   };
 }
@@ -169,13 +153,9 @@ function isKnown(row: NameRow | null): boolean {
 }
 
 /** The head that the origin names now, after it looked; null where it has none to show. */
-async function headAtOrigin({ origin, client }: FollowPackagesDeps, name: string): Promise<string | null> {
-  const what = `${name} at the origin`;
-  const { status, headers } = await client.request(`${origin}/${name.replace('/', '%2f')}`, {
-    ...{ method: 'HEAD', maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs: PATIENCE_MS, what },
-    headers: { 'accept-encoding': 'identity' },
-  });
+async function headAtOrigin(origin: AskOrigin, name: string): Promise<string | null> {
+  const { status, headers } = await origin.look(name.replace('/', '%2f'), name);
   const head = headers[HEAD_HEADER] ?? null;
-  if (IS_ABOUT_NAME.has(status) && (status === 200) === (head !== null)) return head;
-  throw new UpstreamError({ what, reason: `it answered with status ${status}` });
+  if ((status === 200) === (head !== null)) return head;
+  throw new UpstreamError({ what: `${name} at the origin`, reason: `it answered with status ${status}` });
 }

@@ -7,6 +7,7 @@ import type { Logger } from '../../io/logger.ts';
 import type { Metrics } from '../../io/metrics.ts';
 import type { SharedBudget } from '../../io/shared-budget.ts';
 import { type DoorStores, formsFolder } from '../../io/stores.ts';
+import { type ContentFetcher, createContentFetcher } from '../blobs/fetch-content.ts';
 import { createHeadFetcher, type HeadFetcher } from './fetch-head.ts';
 import { createKeptPackages, type KeptPackages, type LetGoStep } from './kept-packages.ts';
 import { createPackageContents, type PackageContents } from './package-contents.ts';
@@ -14,6 +15,8 @@ import { createPackageContents, type PackageContents } from './package-contents.
 export type Packages = {
   readonly stores: DoorStores;
   readonly heads: HeadFetcher;
+  /** Parts of packages by their hashes, of which only what is stored is kept. */
+  readonly content: ContentFetcher;
   readonly contents: PackageContents;
   readonly kept: KeptPackages;
   readonly forms: Forms;
@@ -61,6 +64,7 @@ export function openPackages(
     return name === null ? answerStored(incoming, content) : kept.during(name, () => answerStored(incoming, content));
   }
 
-  const fetcher = createHeadFetcher({ blobs, put: (head, fresh) => kept.put(head, fresh), client, sources });
-  return { stores, forms, contents, kept, answer, heads: fetcher };
+  const content = createContentFetcher({ stored: [blobs], client, sources });
+  const fetcher = createHeadFetcher({ blobs, put: (head, fresh) => kept.put(head, fresh), content });
+  return { stores, forms, content, contents, kept, answer, heads: fetcher };
 }

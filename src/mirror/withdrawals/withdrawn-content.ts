@@ -2,16 +2,15 @@
  * Which bytes the log means by names: a `withdraw` entry names a version, and only the head before it, or a version entry
  * that was told ahead, says what that version was. Heads and entries come by hash, so nobody who sends them is believed.
  */
-import { FederationError, MalformedError } from '../../core/errors.ts';
-import { parseHead, parseVersionEntry, type VersionEntry } from '../../core/head.ts';
+import { FederationError } from '../../core/errors.ts';
+import { parseVersionEntry, type VersionEntry } from '../../core/head.ts';
 import { formatPinned, type PinnedHash } from '../../core/integrity.ts';
-import { HEAD_BYTES_MAX, PAGE_BYTES_MAX } from '../../core/limits.ts';
-import { readPages } from '../../core/pages.ts';
+import { PAGE_BYTES_MAX } from '../../core/limits.ts';
 import { versionPrefix, type WithdrawnRow } from '../../core/tables.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
-import { inTurns } from '../../io/turn.ts';
 import { type ContentFetcher, eachOf } from '../blobs/fetch-content.ts';
 import { isWithdrawn, type Listing } from '../blobs/listing.ts';
+import { readEntries } from '../packages/head-entries.ts';
 
 /** Versions by the sha512 of their tarballs. */
 export type ListingsByHash = ReadonlyMap<string, Listing>;
@@ -45,9 +44,7 @@ export function createWithdrawnContent(deps: {
   /** Whoever finds a package's newest head somewhere expects there all that it names; of older ones nobody does. */
   async function read(name: string, hash: string): Promise<VersionEntry[]> {
     const from = (await index.get('name', name))?.head === hash ? content : kept;
-    const head = parseHead(await from.at(`head/${hash}`, hash, HEAD_BYTES_MAX));
-    if (head.name !== name) throw new MalformedError('head', `it is about ${head.name}, the log names it for ${name}`);
-    return inTurns(readPages(head, await eachOf(head.pages, (page) => from.blob(page, PAGE_BYTES_MAX))));
+    return readEntries(from, name, hash);
   }
 
   function entriesOf(name: string, hash: string): Promise<VersionEntry[]> {
