@@ -5,7 +5,7 @@ import { described, run } from '../test/support/run.ts';
 import type { ServerProcess } from './child.ts';
 import { prepareCorpus } from './corpus.ts';
 import type { Fetched } from './fetch-all.ts';
-import { timedInstall } from './installs.ts';
+import { INSTALL_BYTES_MAX, timedInstall } from './installs.ts';
 import { memoryFolder } from './memory-folder.ts';
 import { type Distance, makeWire, NoWireError, type Wire } from './namespaces.ts';
 import { type Bound, comparedRow, type Row, skippedRow } from './report.ts';
@@ -20,8 +20,6 @@ const OWN = { host: '10.77.0.4', ms: 10 };
 const PLACES: readonly Distance[] = [ORIGIN, MIRROR, UPSTREAM, OWN];
 const SCENE = ` (origin ${ORIGIN.ms} ms, mirrors ${MIRROR.ms} ms, upstream ${UPSTREAM.ms} ms)`;
 const FASTER_THAN_DIRECT = { atMost: 1 };
-/** Of one project with its cache: 15 MB of tarballs, unpacked. */
-const INSTALL_BYTES_MAX = 2 ** 30;
 const REDIRECTED_MIN = 0.9;
 const SCRIPT_MS_MAX = 120_000;
 /** By which a connect may differ from the wire on a machine that does something else too. */

@@ -6,6 +6,8 @@ import { described, run } from '../test/support/run.ts';
 import { bodyOf, fetchThroughMirror } from './client.ts';
 import { applicationFiles, type CorpusTarball, corpusTarballs } from './corpus.ts';
 
+/** Room that an install takes, at most. */
+export const INSTALL_BYTES_MAX = 2 ** 30;
 const INSTALL_MS_MAX = 300_000;
 const AT_ONCE = 8;
 const preload = pathToFileURL(join(import.meta.dirname, 'from-address.mjs')).href;
