@@ -37,6 +37,8 @@ export type TarballHosts = Pick<Hosts, 'views' | 'markFor' | 'strike'>;
  * budget has room for the origin's own bytes.
  */
 type Repeated = { readonly hostId: string | null; readonly inBudget: boolean };
+/** RFC 7240: with HEAD, by whoever need not wait until the upstream has sent the bytes. */
+const MINIMAL = 'return=minimal';
 const TARBALL_TYPE = 'application/octet-stream';
 const FIRST: Repeated = { hostId: null, inBudget: false };
 
@@ -113,15 +115,15 @@ export function createTarballAnswers(deps: {
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
 
-  /** Whoever asks for no more than this need not wait for the upstream to send the rest; the size is not known yet. */
-  function headOnly({ pinned }: TarballRef, stale: boolean): Answer {
+  /** What is known without the bytes: that the index has the version. */
+  function minimal({ pinned }: TarballRef, stale: boolean): Answer {
     const digest = pinned.algorithm === 'sha512' ? { 'repr-digest': reprDigest(pinned.hex) } : {};
-    const headers = { 'content-type': TARBALL_TYPE, 'cache-control': CACHE.byName, ...digest, ...staleHeaders(stale) };
-    return { status: 200, headers, body: null };
+    const headers = { 'content-type': TARBALL_TYPE, 'preference-applied': MINIMAL, ...digest, ...staleHeaders(stale) };
+    return { status: 200, headers: { ...headers, 'cache-control': CACHE.noStore }, body: null };
   }
 
   async function serve(incoming: Incoming, client: Client, ref: TarballRef, stale: boolean): Promise<Answer> {
-    if (incoming.method === 'HEAD' && !(await tarballs.isHeld(ref.pinned))) return headOnly(ref, stale);
+    if (incoming.method === 'HEAD' && incoming.headers.prefer === MINIMAL) return minimal(ref, stale);
     const verifies = willVerify(client, headerText(incoming.headers['pacote-integrity']), ref.pinned);
     const streaming = verifies && incoming.method === 'GET' ? await tarballs.begin(ref) : null;
     const sha512 = streaming ? ref.pinned.hex : await tarballs.fetch(ref);

@@ -29,7 +29,8 @@ export function createAskOrigin(origin: string, client: HttpClient, now: () => n
     async look(path, what) {
       const { status, headers } = await client.request(`${origin}/${path}`, {
         ...{ method: 'HEAD', maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs: PATIENCE_MS, what: `${what} at the origin` },
-        headers: { 'accept-encoding': 'identity' },
+        // RFC 7240: of a tarball nobody needs the bytes yet.
+        headers: { 'accept-encoding': 'identity', prefer: 'return=minimal' },
       });
       if (IS_ABOUT_NAME.has(status)) return { status, headers };
       throw new UpstreamError({ what: `${what} at the origin`, reason: `it answered with status ${status}` });

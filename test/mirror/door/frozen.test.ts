@@ -131,3 +131,14 @@ test('a version that the origin has and its log does not hold is never served', 
   assert.equal(answer.status, 502);
   assert.match(answer.error, /its log does not hold/);
 });
+
+test('an origin that is asked for no more than whether it has a version fetches no bytes for it', async (t) => {
+  const origin = await startWholeOrigin(t);
+  const tarballs = origin.put('alpha');
+  const head = (headers: Record<string, string>) => origin.ask('/alpha/-/alpha-1.0.0.tgz', { method: 'HEAD', headers });
+  const minimal = await head({ prefer: 'return=minimal' });
+  assert.deepEqual([minimal.status, minimal.headers['preference-applied']], [200, 'return=minimal']);
+  assert.equal(minimal.headers['content-length'], undefined);
+  assert.equal(origin.upstream.count(/\.tgz$/), 0);
+  assert.equal(Number((await head({})).headers['content-length']), tarballs['1.0.0']?.length);
+});
