@@ -32,12 +32,12 @@ import { makeFolder, removeTempFiles, tempPathFor } from './durable-file.ts';
 import { type GrowingBlob, growBlob } from './growing-blob.ts';
 import { BlobPlacer } from './place-blob.ts';
 
-const HOT_BYTES_DEFAULT = 12 * 1024 * 1024;
+const HOT_BYTES_DEFAULT = 24 * 1024 * 1024;
 /** On a full disk as much as this is freed at once. */
 const ROOM_BYTES_MIN = 16 * 1024 * 1024;
 
 export type FileBlobStoreOptions = {
-  /** Memory for blobs that were used lately, in bytes. Default 12 MiB. */
+  /** Memory for blobs that were used lately, in bytes. Default 24 MiB. */
   readonly hotBytesMax?: number;
   /** Disk for blobs, in bytes: those not used for the longest time go first (io/disk-budget.ts). Null: no bound. */
   readonly bytesMax?: number | (() => number) | null;

@@ -59,6 +59,8 @@ export type DoorStores = {
   readonly heads: HeadRecords;
 };
 
+/** An origin's memory is for packages: most of its clients get their tarballs from mirrors. */
+const ORIGIN_HOT_BYTES = 12 * 1024 * 1024;
 const PACKAGE_BLOBS = 'index-blobs.sqlite';
 
 /** Folder of the compressed forms of an origin, or of a mirror with a door. */
@@ -70,7 +72,9 @@ export function openOriginStores(dir: string, options: StoreOptions = {}): Promi
     await makeFolder(join(dir, 'cache', 'tarballs'));
     const metadata = keep(await openSqliteMetadataStore(join(dir, 'metadata.sqlite'), onBroken));
     const blobs = keep(await openSqliteBlobStore(join(dir, 'blobs.sqlite'), { onBroken }));
-    const tarballs = keep(await openTarballs(join(dir, 'cache', 'tarballs'), options));
+    const tarballs = keep(
+      await openTarballs(join(dir, 'cache', 'tarballs'), { ...options, hotBytesMax: ORIGIN_HOT_BYTES }),
+    );
     return { metadata, blobs, tarballs };
   });
 }
@@ -123,11 +127,15 @@ export function openMirrorStores(
 }
 
 /** What tarballs may take is what others leave of the budget. */
-async function openTarballs(dir: string, { budget, note, now }: StoreOptions): Promise<CacheBlobStore> {
+async function openTarballs(
+  dir: string,
+  { budget, note, now, hotBytesMax }: StoreOptions & Pick<FileBlobStoreOptions, 'hotBytesMax'>,
+): Promise<CacheBlobStore> {
   const store = await openFileBlobStore(dir, {
     bytesMax: budget ? () => budget.left() : null,
     ...(note ? { note } : {}),
     ...(now ? { now } : {}),
+    ...(hotBytesMax ? { hotBytesMax } : {}),
   });
   budget?.addYielder(() => store.trim());
   return store;
