@@ -29,6 +29,8 @@ export type SplitPackument = {
   readonly distTagsBytes: Uint8Array;
   /** In the document's order. */
   readonly versions: RawVersion[];
+  /** Whether there is a member `versions` at all; an empty one says that there are none, a missing one says nothing. */
+  readonly hasVersions: boolean;
   /** The members of `time` whose value is a string, in the document's order; null if there is no `time`. */
   readonly time: Map<string, string> | null;
   /** Whether the upstream says in `time` that the whole package was unpublished. */
@@ -69,6 +71,7 @@ export function* splitPackument(bytes: Uint8Array, name: string): Generator<void
     distTags: null,
     distTagsBytes: null,
     versions: [],
+    hasVersions: null,
     time: null,
     unpublished: null,
     rest: [],
@@ -85,6 +88,7 @@ function complete(found: Found, name: string): SplitPackument {
     distTags: found.distTags ?? Object.create(null),
     distTagsBytes: found.distTagsBytes ?? utf8('{}'),
     versions: found.versions,
+    hasVersions: found.hasVersions ?? false,
     time: found.time,
     unpublished: found.unpublished ?? false,
     rest: found.rest,
@@ -115,6 +119,7 @@ function* readMember(bytes: Uint8Array, member: MemberName, found: Found): Gener
     case 'dist-tags':
       return yield* readDistTags(bytes, at, found);
     case 'versions':
+      found.hasVersions = true;
       return yield* readEach(bytes, at, (version) => readVersion(bytes, version, found));
     case 'time':
       return yield* readTime(bytes, at, found);

@@ -29,13 +29,18 @@ export type UpstreamPackument =
       readonly lastModified: string | null;
     }
   | { readonly kind: 'not-modified' }
-  | { readonly kind: 'missing' };
-export type UpstreamManifest = { readonly kind: 'fresh'; readonly bytes: Uint8Array } | { readonly kind: 'missing' };
+  | Missing;
+export type UpstreamManifest = { readonly kind: 'fresh'; readonly bytes: Uint8Array } | Missing;
+/**
+ * A 404 or 410. `page` is null where a registry says so, in JSON or without a body; else the media type of what came with
+ * it, which may be by anybody on the way.
+ */
+export type Missing = { readonly kind: 'missing'; readonly page: string | null };
 /** `size` as announced, or null. The body must be read or destroyed. */
 export type UpstreamTarball = { readonly size: number | null; readonly body: StreamedBody };
 
 /**
- * `missing` and null stand for the upstream's own 404 and 410 only. All methods throw UpstreamTimeoutError when time runs
+ * `missing` and null stand for 404 and 410 only. All methods throw UpstreamTimeoutError when time runs
  * out, and UpstreamError for whatever else is no sound answer: 401, 403, 429, 5xx, a page in place of JSON, a cut or
  * oversized body, a redirect to where we don't fetch from.
  */
@@ -106,7 +111,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       const headers = conditional(validators);
       const options = { headers, maxBytes: PACKUMENT_BYTES_MAX, room, ...timeout(timeoutMs) };
       const answer = await json(`/${pathOf(name)}`, what, options);
-      if (isMissing(answer)) return { kind: 'missing' };
+      if (isMissing(answer)) return missing(answer);
       if (answer.status === 304 && Object.keys(headers).length > 0) return { kind: 'not-modified' };
       const bytes = documentOf(answer, what);
       return {
@@ -120,7 +125,7 @@ export function createUpstream(options: UpstreamOptions): Upstream {
       const what = `version ${version} of ${name}`;
       const path = `/${pathOf(name)}/${encodeURIComponent(version)}`;
       const answer = await json(path, what, { maxBytes: MANIFEST_BYTES_MAX, ...timeout(timeoutMs) });
-      return isMissing(answer) ? { kind: 'missing' } : { kind: 'fresh', bytes: documentOf(answer, what) };
+      return isMissing(answer) ? missing(answer) : { kind: 'fresh', bytes: documentOf(answer, what) };
     },
     tarball: async (url, signal) => {
       const target = upgraded(url, own);
@@ -194,6 +199,26 @@ function isMissing({ status }: HttpResponse): boolean {
   return status === 404 || status === 410;
 }
 
+function missing({ headers, body }: HttpResponse): Missing {
+  const type = headers['content-type'] ?? 'application/octet-stream';
+  const isOwn = isJson(type) || ['', '{', '[', '"'].includes(firstOf(body));
+  return {
+    kind: 'missing',
+    page: isOwn
+      ? null
+      : type
+          .replace(/\s*;.*$/s, '')
+          .toLowerCase()
+          .slice(0, 80),
+  };
+}
+
+const isJson = (type: string): boolean => /\bjson\b/i.test(type);
+
+/** The first character that is no white space; empty if there is none among so many. */
+const firstOf = (body: Uint8Array): string =>
+  Buffer.from(body.subarray(0, 1_024)).toString('latin1').trimStart().charAt(0);
+
 /**
  * The body of a 200 that looks like a whole JSON object. A page of a proxy or a sign-in form is often sent with status
  * 200 and must not be taken for metadata.
@@ -201,13 +226,11 @@ function isMissing({ status }: HttpResponse): boolean {
 function documentOf({ status, headers, body }: HttpResponse, what: string): Uint8Array {
   if (status !== 200) throw statusError(status, what);
   const type = headers['content-type'];
-  if (type !== undefined && !/\bjson\b/i.test(type)) {
+  if (type !== undefined && !isJson(type)) {
     throw new UpstreamError({ what, reason: `it answered ${type.slice(0, 80)} in place of JSON` });
   }
-  const text = Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-  const first = text.subarray(0, 1_024).toString('latin1').trimStart().at(0);
-  const last = text.subarray(-1_024).toString('latin1').trimEnd().at(-1);
-  if (first !== '{' || last !== '}')
+  const last = Buffer.from(body.subarray(-1_024)).toString('latin1').trimEnd().at(-1);
+  if (firstOf(body) !== '{' || last !== '}')
     throw new UpstreamError({ what, reason: 'it answered something that is no JSON object' });
   return body;
 }

@@ -98,8 +98,8 @@ test('validators are sent, and 304 counts only as the answer to them', async () 
 test('only 404 and 410 mean that there is nothing', async () => {
   for (const code of [404, 410]) {
     answer = status(code);
-    assert.deepEqual(await upstream.packument('p', null), { kind: 'missing' });
-    assert.deepEqual(await upstream.manifest('p', '1.0.0'), { kind: 'missing' });
+    assert.deepEqual(await upstream.packument('p', null), { kind: 'missing', page: null });
+    assert.deepEqual(await upstream.manifest('p', '1.0.0'), { kind: 'missing', page: null });
     assert.equal(await upstream.tarball(`${own.origin}/npm/p/-/p-1.0.0.tgz`), null);
   }
   for (const [code, reason] of [
@@ -114,6 +114,25 @@ test('only 404 and 410 mean that there is nothing', async () => {
     await fails(upstream.packument('p', null), reason);
     await fails(upstream.manifest('p', '1.0.0'), reason);
     await fails(upstream.tarball(`${own.origin}/npm/p/-/p-1.0.0.tgz`), reason);
+  }
+});
+
+test('what came with a 404 is told where no registry sends it', async () => {
+  const cases: [type: string | null, body: string, page: string | null][] = [
+    ['application/json', '"Not Found"', null],
+    ['application/problem+json', '{}', null],
+    ['text/html', '\n{"error":"not found"}', null],
+    [null, '', null],
+    ['text/html', ' ', null],
+    ['Text/HTML; charset=utf-8', '<h1>Not here</h1>', 'text/html'],
+    ['text/plain', '404 page not found', 'text/plain'],
+    [null, 'not found', 'application/octet-stream'],
+  ];
+  for (const [type, body, page] of cases) {
+    answer = (_request, response) =>
+      void response.writeHead(404, type === null ? {} : { 'content-type': type }).end(body);
+    assert.deepEqual(await upstream.packument('p', null), { kind: 'missing', page }, body);
+    assert.deepEqual(await upstream.manifest('p', '1.0.0'), { kind: 'missing', page }, body);
   }
 });
 

@@ -3,7 +3,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 
 /**
  * What goes wrong with an answer:
- * `silent` never comes, `missing` is a 404, `error` a 500, `unavailable` a 503, `truncated` ends in the middle of its stated length,
+ * `silent` never comes, `missing` is a 404 with a page, `unrouted` one in plain text, `error` a 500, `unavailable` a 503, `truncated` ends in the middle of its stated length,
  * `forged` has other code in the archive and ends one byte before
  * its stated length, `endless` never ends, `html` is a captive portal's page with status 200, `corrupt` has one bit wrong;
  * `oversize` is announced with a terabyte; a function makes other bytes of the right ones, and may take its time.
@@ -11,6 +11,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 export type Fault =
   | 'silent'
   | 'missing'
+  | 'unrouted'
   | 'error'
   | 'unavailable'
   | 'truncated'
@@ -40,6 +41,7 @@ export function send({ status, headers, body }: Answer, response: ServerResponse
 const faulty: Record<Extract<Fault, string>, (answer: Answer, response: ServerResponse) => void> = {
   silent: () => {},
   missing: (_, response) => sendText(response, 404, 'not here'),
+  unrouted: (_, response) => void response.writeHead(404, { 'content-type': 'text/plain' }).end('no such route'),
   error: (_, response) => sendText(response, 500, 'something broke'),
   unavailable: (_, response) => sendText(response, 503, 'try later'),
   html: (_, response) => sendText(response, 200, '<!doctype html><title>Please log in</title>'),

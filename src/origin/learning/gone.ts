@@ -12,6 +12,7 @@ import type { NewEntry } from '../log/log-batch.ts';
 import type { Freshness } from './freshness.ts';
 import type { Incidents } from './incidents.ts';
 import { type Withdrawn, withdrawalsOf, withdrawnIncident } from './intake-entries.ts';
+import { believeMissing } from './missing.ts';
 import type { Withdrawals } from './withdrawals.ts';
 
 /**
@@ -65,6 +66,7 @@ export function createGoneFollower(deps: GoneDeps): GoneFollower {
     await setTimeout(deps.secondLookMs);
     return rooms(async (room) => {
       const answer = await upstream.packument(name, null, timeoutMs, room);
+      if (answer.kind === 'missing') believeMissing(name, answer, true);
       if (answer.kind !== 'fresh') return answer.kind === 'missing';
       return (await sha256InTurns(answer.bytes)) === emptied;
     });
@@ -84,10 +86,11 @@ export function createGoneFollower(deps: GoneDeps): GoneFollower {
     await commit(withdrawalsOf(name, withdrawn));
   }
 
-  /** That it could not be asked is no reason to withdraw anything. */
+  /** That it could not be asked is no reason to withdraw anything, and a page may be by whoever stands in between. */
   async function isVersionMissing(name: string, version: string): Promise<boolean> {
     try {
-      return (await upstream.manifest(name, version, timeoutMs)).kind === 'missing';
+      const answer = await upstream.manifest(name, version, timeoutMs);
+      return answer.kind === 'missing' && answer.page === null;
     } catch (error) {
       if (error instanceof UpstreamError) return false;
       throw error;

@@ -32,6 +32,7 @@ import type { Freshness } from './freshness.ts';
 import { ABSENT, createGoneFollower, GONE, type Gone } from './gone.ts';
 import type { Incidents } from './incidents.ts';
 import { entriesFor, type Repinned, type RepinOrder, repinnedBy, withdrawnIncident } from './intake-entries.ts';
+import { believeMissing } from './missing.ts';
 import { type TakeDeps, type TakenPackument, takeNew, takePackument } from './take-packument.ts';
 import { noteTarballUrls } from './tarball-urls.ts';
 import type { UpstreamKeys } from './upstream-keys.ts';
@@ -142,7 +143,10 @@ export function createIntake(deps: {
     const view = await index.get(name);
     const before = view.head ? await freshness.validators(name) : null;
     const answer = await upstream.packument(name, before, deps.timeoutMs, room);
-    if (answer.kind === 'missing') return { emptied: null, reason: GONE, heldBack: false };
+    if (answer.kind === 'missing') {
+      believeMissing(name, answer, isKnown(view));
+      return { emptied: null, reason: GONE, heldBack: false };
+    }
     if (answer.kind === 'not-modified') {
       await unchanged(view);
       return before ?? ABSENT;
@@ -186,17 +190,20 @@ export function createIntake(deps: {
     }
   }
 
+  async function takePackage(name: string): Promise<void> {
+    const seen = await rooms((room) => look(name, room));
+    if ('emptied' in seen) return followGone(name, seen);
+    await followAlone(name);
+    await freshness.checked(name, seen);
+  }
+
   return {
-    async packument(name) {
-      const seen = await rooms((room) => look(name, room));
-      if ('emptied' in seen) return followGone(name, seen);
-      await followAlone(name);
-      await freshness.checked(name, seen);
-    },
+    packument: takePackage,
 
     repin: (name, order) =>
       rooms(async (room) => {
         const answer = await upstream.packument(name, null, deps.timeoutMs, room);
+        if (answer.kind === 'missing') believeMissing(name, answer, true);
         if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${name}`);
         await keys.refresh();
         await taking(() => alone(name, (view) => takeIn(view, answer.bytes, order)));
@@ -208,7 +215,11 @@ export function createIntake(deps: {
     async version(name, version) {
       await keys.refresh();
       const answer = await upstream.manifest(name, version, deps.timeoutMs);
-      if (answer.kind === 'missing') return;
+      if (answer.kind === 'missing') {
+        // By an upstream without documents of single versions, or by whoever stands in between: the packument tells.
+        if (answer.page !== null && (await index.get(name)).head) await takePackage(name);
+        return;
+      }
       await alone(name, (view) => takeVersion(view, version, answer.bytes));
     },
   };

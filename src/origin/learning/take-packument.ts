@@ -65,7 +65,8 @@ export type KnownPackage = {
 
 /**
  * Takes in the bytes of an upstream's full packument. Gives way to the event loop between versions.
- * @throws MalformedError when the document as a whole can't be read; one bad version spoils only itself.
+ * @throws MalformedError when the document as a whole can't be read, or says nothing of versions; one bad version spoils
+ * only itself.
  */
 export async function takePackument(
   name: string,
@@ -75,6 +76,7 @@ export async function takePackument(
 ): Promise<TakenPackument> {
   const turn = new Turn();
   const split = await inTurns(splitPackument(bytes, name), turn);
+  refuseSilent(split);
   refuseTooMany(split.versions.length);
   const taken = new Map<string, TakenVersion>();
   const incidents: Incident[] = [];
@@ -90,6 +92,15 @@ export async function takePackument(
   }
   await turn.give();
   return compose(name, split, taken, known, incidents, disputed, turn);
+}
+
+/**
+ * Registries leave `versions` out only where they say that the package was unpublished. Anything else without it is part of
+ * an answer, or none, and nothing may be withdrawn for it.
+ */
+function refuseSilent({ hasVersions, unpublished }: SplitPackument): void {
+  if (hasVersions || unpublished) return;
+  throw new MalformedError('packument', 'it has no versions, and does not say that the package was unpublished');
 }
 
 /** No head can list more; found out before each of them is judged. */
