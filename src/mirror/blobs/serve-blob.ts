@@ -220,8 +220,7 @@ export function createBlobServer(deps: {
       if (passed) return passed;
       failures++;
       if (right.by === 'mark') return bounce(id, right);
-      if (right.by === 'door')
-        throw new UpstreamError({ what: `tarball ${id.hex}`, reason: 'no peer and no origin could give it now' });
+      if (right.by === 'door') throw notHad(right.listing);
       throw new NotFoundError(`this mirror could not get ${id.algorithm} ${id.hex}`);
     },
     failures: () => failures,
@@ -229,6 +228,14 @@ export function createBlobServer(deps: {
 }
 
 const isAnswer = (held: Held): held is Answer => held !== null && held !== 'rot';
+
+/** By name: at a door people read it. */
+function notHad({ name, version }: Listing): UpstreamError {
+  return new UpstreamError({
+    what: `tarball of ${name}@${version}`,
+    reason: 'no peer and no origin could give it now',
+  });
+}
 
 /** The blob was there a moment ago: it has rotted, or was removed. */
 function isLoss(error: unknown): error is IntegrityError | NotFoundError {
