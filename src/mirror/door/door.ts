@@ -5,7 +5,7 @@
 
 import { tarballUrlAt } from '../../core/assembly.ts';
 import { chooseDoor, type Door } from '../../core/door.ts';
-import { FederationError, NotFoundError, UpstreamError } from '../../core/errors.ts';
+import { FederationError, MalformedError, NotFoundError, UpstreamError } from '../../core/errors.ts';
 import { CACHE } from '../../core/http-semantics.ts';
 import { formatPinned, type PinnedHash } from '../../core/integrity.ts';
 import { TARBALL_BYTES_MAX } from '../../core/limits.ts';
@@ -54,13 +54,13 @@ export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
     const door = chooseDoor(incoming.hostHeader, doors, port);
     switch (asked.kind) {
       case 'packument':
-        return deps.kept.during(asked.name, () => packument(deps, incoming, asked.name, door));
+        return ofPackage(deps, asked.name, () => packument(deps, incoming, asked.name, door));
       case 'manifest':
-        return deps.kept.during(asked.name, () => manifest(deps, incoming, asked.name, asked.spec, door));
+        return ofPackage(deps, asked.name, () => manifest(deps, incoming, asked.name, asked.spec, door));
       case 'dist-tags':
-        return deps.kept.during(asked.name, () => distTags(deps, incoming, asked.name, asked.tag));
+        return ofPackage(deps, asked.name, () => distTags(deps, incoming, asked.name, asked.tag));
       case 'tarball':
-        return deps.kept.during(asked.name, () => tarball(deps, incoming, asked.name, asked.file));
+        return ofPackage(deps, asked.name, () => tarball(deps, incoming, asked.name, asked.file));
       case 'root':
         return deps.home(incoming, door);
       case 'federation':
@@ -72,6 +72,16 @@ export function createMirrorDoor(deps: MirrorDoorDeps): Handler {
         return deps.forward(incoming);
     }
   };
+}
+
+/** The client was understood by now: what can't be read is content that the origin's log names by its hash. */
+async function ofPackage({ kept }: MirrorDoorDeps, name: string, answer: () => Promise<Answer>): Promise<Answer> {
+  try {
+    return await kept.during(name, answer);
+  } catch (cause) {
+    if (!(cause instanceof MalformedError)) throw cause;
+    throw new UpstreamError({ what: `${name} at the origin`, reason: cause.message }, { cause });
+  }
 }
 
 async function packument(deps: MirrorDoorDeps, incoming: Incoming, name: string, door: Door): Promise<Answer> {

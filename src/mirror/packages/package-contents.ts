@@ -1,5 +1,6 @@
 /** What packages are made of, by the hash of their heads, read from the store and kept in memory. */
 import { text } from '../../core/bytes.ts';
+import { MalformedError } from '../../core/errors.ts';
 import { type Head, parseHead, type VersionEntry } from '../../core/head.ts';
 import { canonicalFile } from '../../core/manifest.ts';
 import { readPages } from '../../core/pages.ts';
@@ -20,7 +21,7 @@ export type PackageContent = {
 export type PackageContents = {
   /** Whether it is in memory. */
   isLoaded(hash: string): boolean;
-  /** Rejects if it is not stored. */
+  /** Rejects if it is not stored; with MalformedError if it can't be read, which only whoever made it can have caused. */
   load(hash: string): Promise<PackageContent>;
   /** It is no longer stored. */
   forget(hash: string): void;
@@ -35,7 +36,7 @@ export function createPackageContents({ blobs }: Pick<DoorStores, 'blobs'>): Pac
     const blob = (hex: string) => storedBlob(blobs, hex, `head ${hash}`);
     const head = parseHead(await blob(hash));
     const entries = await inTurns(readPages(head, await Promise.all(head.pages.map(blob))));
-    const tags = JSON.parse(text(await blob(head.tags))) as Record<string, string>;
+    const tags = tagsOf(await blob(head.tags));
     const byVersion = new Map(entries.map((entry) => [entry.version, entry]));
     return { head, hash, tags, entries: byVersion, files: filesOf(head.name, entries) };
   }
@@ -52,6 +53,20 @@ export function createPackageContents({ blobs }: Pick<DoorStores, 'blobs'>): Pac
     },
     forget: (hash) => void kept.delete(hash),
   };
+}
+
+function tagsOf(bytes: Uint8Array): Readonly<Record<string, string>> {
+  const tags = parsed(text(bytes));
+  if (typeof tags === 'object' && tags !== null) return tags as Readonly<Record<string, string>>;
+  throw new MalformedError('dist-tags', 'they are no JSON object');
+}
+
+function parsed(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (cause) {
+    throw new MalformedError('dist-tags', (cause as Error).message, { cause });
+  }
 }
 
 /** A file name that is given out goes before a canonical spelling that happens to be the same. */
