@@ -50,8 +50,12 @@ export type Intake = {
   repin(name: string, order: RepinOrder): Promise<void>;
 };
 
-/** What came of an upstream's packument: taken in, or nothing in it may be published, and why. */
-type Outcome = 'taken' | { readonly reason: string; readonly heldBack: boolean };
+/** Why nothing in an upstream's packument may be published. */
+type Refused = { readonly reason: string; readonly heldBack: boolean };
+/** What came of an upstream's packument. */
+type Outcome = 'taken' | Refused;
+/** Its blobs are stored; these entries are not in the log yet. */
+type Prepared = { readonly entries: NewEntry[] };
 
 /** Packuments that are split and composed at the same time; bounds memory. */
 const TAKING_MAX = 4;
@@ -91,16 +95,34 @@ export function createIntake(deps: {
     habit: () => keys.habit(),
   };
 
-  async function commit(fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
+  async function store(fresh: ReadonlyMap<string, Uint8Array>): Promise<void> {
     await putBlobs(blobs, fresh);
     deps.step?.('intake:blobs-stored');
+  }
+
+  async function journal(entries: NewEntry[]): Promise<void> {
     await log.append(entries);
     deps.step?.('intake:journaled');
     await keys.remember();
   }
 
-  /** With an order the version is judged as if it were seen for the first time. */
+  async function commit(fresh: ReadonlyMap<string, Uint8Array>, entries: NewEntry[]): Promise<void> {
+    await store(fresh);
+    await journal(entries);
+  }
+
+  /**
+   * With an order the version is judged as if it were seen for the first time. Whoever waits for the log holds up nobody
+   * who has yet to split and compose.
+   */
   async function takeIn(view: PackageView, bytes: Uint8Array, order: RepinOrder | null = null): Promise<Outcome> {
+    const prepared = await taking(() => prepare(view, bytes, order));
+    if (!('entries' in prepared)) return prepared;
+    await journal(prepared.entries);
+    return 'taken';
+  }
+
+  async function prepare(view: PackageView, bytes: Uint8Array, order: RepinOrder | null): Promise<Prepared | Refused> {
     const rows = await inTurns(view.rows.unpack());
     if (order) rows.delete(order.version);
     const known = { rows, order: view.rows.order(), tags: view.head ? view.tags : null };
@@ -114,21 +136,23 @@ export function createIntake(deps: {
       return { reason, heldBack: taken.incidents.length > 0 };
     }
     await follow(view, taken);
-    await publish(view, taken, repin);
-    return 'taken';
+    return { entries: await compose(view, taken, repin) };
   }
 
-  async function publish(view: PackageView, taken: TakenPackument, repin: Repinned | null): Promise<void> {
+  /** Stores what the package is made of now. @returns what the log has to say of it, if anything */
+  async function compose(view: PackageView, taken: TakenPackument, repin: Repinned | null): Promise<NewEntry[]> {
     const shown = await composeHead(taken, Math.max(view.seq, 1), blob);
     const composed = withSequence(shown, view);
     await noteTarballUrls(metadata, view.name, taken.urls);
     if (composed) {
       const fresh = repin ? new Map(composed.blobs).set(repin.entry, repin.line) : composed.blobs;
-      return commit(fresh, entriesFor(taken, composed, repin));
+      await store(fresh);
+      return entriesFor(taken, composed, repin);
     }
     if (repin) throw new ConflictError(`${view.name}@${repin.order.version} is pinned as the upstream shows it`);
     await restoreBlobs(blobs, shown.blobs);
     if (!view.head) index.forget(view.name);
+    return [];
   }
 
   /** Counts the look, and sees to it that what is gone may be withdrawn. */
@@ -156,7 +180,7 @@ export function createIntake(deps: {
     if (body === before?.body) await unchanged(view);
     else {
       await keys.refresh();
-      const outcome = await taking(() => alone(name, (current) => takeIn(current, bytes)));
+      const outcome = await alone(name, (current) => takeIn(current, bytes));
       if (outcome !== 'taken') return { emptied: body, ...outcome };
     }
     return { etag, lastModified, body, absent: false };
@@ -206,7 +230,7 @@ export function createIntake(deps: {
         if (answer.kind === 'missing') believeMissing(name, answer, true);
         if (answer.kind !== 'fresh') throw new NotFoundError(`the upstream has no package ${name}`);
         await keys.refresh();
-        await taking(() => alone(name, (view) => takeIn(view, answer.bytes, order)));
+        await alone(name, (view) => takeIn(view, answer.bytes, order));
         const { etag, lastModified } = answer;
         const body = await sha256InTurns(answer.bytes);
         await freshness.checked(name, { etag, lastModified, body, absent: false });
