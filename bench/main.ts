@@ -2,6 +2,7 @@
  * The side-by-side comparison: `npm run bench [-- [--quick] NAME...]`. Our servers, nginx and Verdaccio on the same
  * packages in the same run, all on loopback or in namespaces of its own; docs/benchmarks.md explains it.
  */
+import { benchCold } from './cold.ts';
 import { benchDistance } from './distance.ts';
 import { findTools, machineLine } from './machine.ts';
 import { benchMemory } from './memory.ts';
@@ -20,6 +21,7 @@ const BENCHMARKS: Benchmarks<Stage> = {
   packuments: benchPackuments,
   redirects: benchRedirects,
   'npm-ci': benchInstalls,
+  cold: benchCold,
   memory: benchMemory,
   start: benchStarts,
   distance: benchDistance,

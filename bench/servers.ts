@@ -49,7 +49,7 @@ export async function startMirror(
   place: Place = LOOPBACK,
 ): Promise<ServerProcess> {
   const port = await freePort();
-  const flags = [...originFlags(origin), '--data', join(work, 'mirror'), '--log-level', 'warn'];
+  const flags = [...(await originFlags(origin)), '--data', join(work, 'mirror'), '--log-level', 'warn'];
   const command = [...program, 'mirror', ...flags, '--port', `${port}`, '--host', place.host];
   const mirror = await startAt(place, 'mirror', work, port, command, '/-/ping', /^host id/m);
   try {
@@ -64,15 +64,19 @@ export async function startMirror(
 /** A mirror of our own that keeps an organisation's door, in front of `origin`. */
 export async function startDoor(work: string, origin: ServerProcess, place: Place = LOOPBACK): Promise<ServerProcess> {
   const port = await freePort();
-  const flags = [...originFlags(origin), '--data', join(work, 'door'), '--log-level', 'error'];
+  const flags = [...(await originFlags(origin)), '--data', join(work, 'door'), '--log-level', 'error'];
   const door = ['--door', `http://${place.host}:${port}`, '--freshness', '86400'];
   const command = [...program, 'mirror', ...flags, ...door, '--port', `${port}`, '--host', place.host];
   return startAt(place, 'door', work, port, command, '/-/ping', /^registry/m);
 }
 
-function originFlags({ url, output }: ServerProcess): string[] {
-  const key = /^verifier key\s+(\S+)/m.exec(output())?.[1] ?? '';
-  return ['--origin', url, '--origin-key', key];
+/** It may answer a moment before it prints its key. */
+async function originFlags({ name, url, output }: ServerProcess): Promise<string[]> {
+  for (const end = performance.now() + JOIN_MS_MAX; performance.now() < end; await sleep(LOOK_MS)) {
+    const key = /^verifier key\s+(\S+)/m.exec(output())?.[1];
+    if (key !== undefined) return ['--origin', url, '--origin-key', key];
+  }
+  throw new Error(`${name} did not print its verifier key: ${output()}`);
 }
 
 /** nginx with one worker, on a folder of files. */
