@@ -6,17 +6,16 @@ export type AskOrigin = {
   /**
    * Has the origin look at what it answers with at this path.
    * @param what names it, for messages
+   * @param patienceMs how long to wait for it
    * @throws UpstreamError, UpstreamTimeoutError for anything that says nothing of it
    */
-  look(path: string, what: string): Promise<Pick<HttpResponse, 'status' | 'headers'>>;
+  look(path: string, what: string, patienceMs: number): Promise<Pick<HttpResponse, 'status' | 'headers'>>;
   /** Whether it is to be left alone now, for everything that can be answered without it. */
   isAway(): boolean;
   /** It could not be asked. */
   failed(): void;
 };
 
-/** How long a client waits for the origin where something is known already. */
-const PATIENCE_MS = 10_000;
 const AWAY_MS = 10_000;
 const ANSWER_BYTES_MAX = 64 * 1024;
 /** What a door has to answer for, besides "ask later". */
@@ -26,9 +25,9 @@ const IS_ABOUT_NAME = new Set([200, 404, 451]);
 export function createAskOrigin(origin: string, client: HttpClient, now: () => number): AskOrigin {
   let awayUntil = 0;
   return {
-    async look(path, what) {
+    async look(path, what, patienceMs) {
       const { status, headers } = await client.request(`${origin}/${path}`, {
-        ...{ method: 'HEAD', maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs: PATIENCE_MS, what: `${what} at the origin` },
+        ...{ method: 'HEAD', maxBytes: ANSWER_BYTES_MAX, totalTimeoutMs: patienceMs, what: `${what} at the origin` },
         // RFC 7240: of a tarball nobody needs the bytes yet.
         headers: { 'accept-encoding': 'identity', prefer: 'return=minimal' },
       });

@@ -53,6 +53,9 @@ export type FollowPackagesDeps = {
   readonly now: () => number;
 };
 
+/** How long a client waits until the origin has looked at a package. */
+const PATIENCE_MS = 10_000;
+
 export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
   const { origin, stores, heads, contents, freshnessMs, logger, metrics, now } = deps;
   const { metadata } = stores;
@@ -154,7 +157,7 @@ function isKnown(row: NameRow | null): boolean {
 
 /** The head that the origin names now, after it looked; null where it has none to show. */
 async function headAtOrigin(origin: AskOrigin, name: string): Promise<string | null> {
-  const { status, headers } = await origin.look(name.replace('/', '%2f'), name);
+  const { status, headers } = await origin.look(name.replace('/', '%2f'), name, PATIENCE_MS);
   const head = headers[HEAD_HEADER] ?? null;
   if ((status === 200) === (head !== null)) return head;
   throw new UpstreamError({ what: `${name} at the origin`, reason: `it answered with status ${status}` });

@@ -47,6 +47,8 @@ export type FollowVersionsDeps = {
 /** An entry of the log that lists a version: of it alone, or of the package's head. */
 type Place = { readonly index: number } & ({ readonly entry: string } | { readonly head: string });
 
+/** How long a client waits for the origin: of what is listed this waits a second for its own upstream, then says what it knows. */
+const PATIENCE_MS = { listed: 3_000, new: 10_000 };
 /** Versions of which is remembered when the origin was asked; of others it is asked again. */
 const ASKED_MAX = 20_000;
 /** Heads whose pages stay in memory: an install asks for the versions of a package one after the other. */
@@ -116,10 +118,10 @@ export function followVersions(deps: FollowVersionsDeps): FollowedVersions {
   }
 
   async function ask(name: string, file: string, isListed: boolean): Promise<void> {
-    const { status } = await origin.look(`${name}/-/${file}`, `${name}/-/${file}`);
+    const path = `${name}/-/${file}`;
+    const { status } = await origin.look(path, path, isListed ? PATIENCE_MS.listed : PATIENCE_MS.new);
+    if (status === 404 && !isListed) throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
     if (status !== 200 || !isListed) await follower.catchUp();
-    if (status !== 404 || isListed) return;
-    throw new NotFoundError(`${name} has no tarball ${JSON.stringify(file)}`);
   }
 
   function isFresh(key: string): boolean {
