@@ -147,9 +147,10 @@ test('root from entries, root from tiles and the signed root are the same', asyn
 
 test('a running origin serves a log that proves itself', async (t) => {
   const origin = await startWholeOrigin(t);
-  origin.put('alpha');
+  const tarballs = origin.put('alpha');
   assert.equal((await origin.ask('/alpha')).status, 200);
   assert.equal((await origin.ask('/alpha/-/alpha-1.0.0.tgz')).status, 200);
+  await origin.measured(tarballs['1.0.0']);
   const get = async (path: string) => (await origin.ask(`/-/federation/${path}`)).body;
   const vkey = /^log (.*)$/m.exec((await get('keys')).toString())?.[1] ?? '';
   const { checkpoint } = openCheckpoint((await get('checkpoint')).toString(), [vkey], vkey.split('+')[0] as string);

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { TestContext } from 'node:test';
 import { rendezvous } from '../../src/core/selection.ts';
 import type { MirrorConfig, MirrorDeps } from '../../src/mirror/options.ts';
@@ -9,6 +10,7 @@ import { madePackage } from './made-package.ts';
 import { originConfig } from './origin-config.ts';
 import { tempFolder } from './temp-folder.ts';
 import { startTestMirror, type TestMirror } from './test-mirror.ts';
+import { until } from './until.ts';
 import { startUpstream, type Upstream } from './upstream.ts';
 import type { Manifest } from './upstream-packages.ts';
 
@@ -24,6 +26,8 @@ export interface WholeOrigin {
   ask(path: string, question?: Question): Promise<Reply>;
   /** Makes the upstream have a package, one version per key. */
   put(name: string, versions?: Record<string, Partial<Manifest>>): Record<string, Buffer>;
+  /** Resolves when the log says what was measured of a tarball that was asked for; no client waits for that. */
+  measured(tarball: Uint8Array | undefined): Promise<void>;
   /** Moves the clock on. */
   pass(ms: number): void;
   /** What its clock says, unix ms. */
@@ -88,6 +92,12 @@ export async function startWholeOrigin(
       const made = madePackage(name, versions);
       upstream.packages.put(made);
       return made.tarballs;
+    },
+    measured: async (tarball) => {
+      const path = `/-/federation/measured/${createHash('sha512')
+        .update(tarball ?? '')
+        .digest('hex')}`;
+      await until('the tarball is measured', async () => (await whole.ask(path)).status === 200);
     },
     pass: (ms) => {
       ahead += ms;

@@ -50,7 +50,9 @@ test('each package is told once, where it changed last', async (t) => {
   const origin = await startWholeOrigin(t);
   assert.deepEqual(await page(origin), { results: [], last_seq: 0, pending: 0 });
   for (const name of ['alpha', '@s/beta', 'gamma']) await learn(origin, name, '1.0.0');
-  assert.equal((await origin.ask('/gamma/-/gamma-1.0.0.tgz')).status, 200);
+  const tarball = await origin.ask('/gamma/-/gamma-1.0.0.tgz');
+  assert.equal(tarball.status, 200);
+  await origin.measured(tarball.body);
   await learn(origin, 'alpha', '1.0.0', '1.1.0');
   const all = await page(origin);
   assert.deepEqual(names(all), ['@s/beta', 'gamma', 'alpha']);
