@@ -18,14 +18,23 @@ export function packumentRequest(door: string, name: string, form: 'full' | 'abb
 
 /** Makes a mirror hold a tarball, by a visit as of a client that was sent there. @returns its URL at the mirror, without the mark */
 export async function fetchThroughMirror(door: string, tarball: CorpusTarball): Promise<string> {
+  const url = await visitMirror(door, tarball);
+  if (url === null) throw new Error(`${door}${tarball.path} was served by the origin, not redirected`);
+  return url;
+}
+
+/** The same; null if the origin serves it itself, as it does where the last visit was within two minutes. */
+export async function visitMirror(door: string, tarball: CorpusTarball): Promise<string | null> {
   // The origin redirects only to what it holds itself.
   await bodyOf(await fetch(door + tarball.path));
   const { url, headers } = npmRequest(door, tarball);
   const sent = await fetch(url, { headers, redirect: 'manual' });
   const location = sent.headers.get('location');
-  if (sent.status !== 302 || location === null) throw new Error(`${url} was answered ${sent.status}, not redirected`);
-  const answer = await fetch(location);
-  await bodyOf(answer);
+  if (sent.status !== 302 || location === null) {
+    await bodyOf(sent);
+    return null;
+  }
+  await bodyOf(await fetch(location));
   return location.split('?', 1)[0] ?? location;
 }
 

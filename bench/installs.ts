@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { described, run } from '../test/support/run.ts';
-import { bodyOf, fetchThroughMirror } from './client.ts';
+import { bodyOf, visitMirror } from './client.ts';
 import { applicationFiles, type CorpusTarball, corpusTarballs } from './corpus.ts';
 
 /** Room that an install takes, at most. */
@@ -44,9 +44,9 @@ export async function timedInstall(work: string, { registry, localAddress, prefi
   }
 }
 
-/** Makes the origin and a mirror of this door hold every tarball. */
+/** Makes the origin and a mirror of this door hold every tarball; what was sent there a moment ago it holds. */
 export async function warmMirror(door: string): Promise<void> {
-  await forEach(await corpusTarballs(), async (tarball) => void (await fetchThroughMirror(door, tarball)));
+  await forEach(await corpusTarballs(), async (tarball) => void (await visitMirror(door, tarball)));
 }
 
 /** Makes any other registry hold every tarball. */
