@@ -7,6 +7,7 @@ import { callAdmin } from '../src/io/admin-socket.ts';
 import { cacheRoot, projectRoot } from '../test/support/folders.ts';
 import { npm } from '../test/support/npm.ts';
 import { described } from '../test/support/run.ts';
+import { until } from '../test/support/until.ts';
 import { freePort, type ServerProcess, startServer } from './child.ts';
 import { benchRoot } from './corpus.ts';
 
@@ -72,11 +73,8 @@ export async function startDoor(work: string, origin: ServerProcess, place: Plac
 
 /** It may answer a moment before it prints its key. */
 async function originFlags({ name, url, output }: ServerProcess): Promise<string[]> {
-  for (const end = performance.now() + JOIN_MS_MAX; performance.now() < end; await sleep(LOOK_MS)) {
-    const key = /^verifier key\s+(\S+)/m.exec(output())?.[1];
-    if (key !== undefined) return ['--origin', url, '--origin-key', key];
-  }
-  throw new Error(`${name} did not print its verifier key: ${output()}`);
+  const key = await until(`${name} prints its verifier key`, () => /^verifier key\s+(\S+)/m.exec(output())?.[1]);
+  return ['--origin', url, '--origin-key', key];
 }
 
 /** nginx with one worker, on a folder of files. */
