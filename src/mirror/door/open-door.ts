@@ -11,10 +11,10 @@ import type { Tombstones } from '../blobs/tombstones.ts';
 import type { LogFollower } from '../log/log-follower.ts';
 import type { OriginTrust } from '../membership/origin-keys.ts';
 import type { MirrorConfig } from '../options.ts';
-import { createAskOrigin } from '../packages/ask-origin.ts';
 import { followPackages } from '../packages/follow-packages.ts';
 import { followVersions } from '../packages/follow-versions.ts';
 import type { Packages } from '../packages/open-packages.ts';
+import { createOriginLooks } from '../packages/origin-looks.ts';
 import { createMirrorDoor } from './door.ts';
 import { createDoorHome } from './door-home.ts';
 import { createForward } from './forward.ts';
@@ -43,7 +43,7 @@ export function openMirrorDoor(parts: {
   const { stores, heads, contents, kept, forms } = parts.packages;
   const { origin, upstream = null } = config;
   const freshnessMs = config.freshnessMs ?? FRESHNESS_MS;
-  const common = { origin: createAskOrigin(origin, client, now), follower, freshnessMs, logger, now };
+  const common = { origin: createOriginLooks({ origin, client, logger, now }), follower, freshnessMs, logger, now };
   const doors = [makeDoor('self', parts.door)];
   logger.warn(
     { door: parts.door, origin },

@@ -17,8 +17,8 @@ import { SerialByKey } from '../../io/serial.ts';
 import type { DoorStores } from '../../io/stores.ts';
 import { refuseWithdrawn } from '../blobs/listing.ts';
 import type { LogFollower } from '../log/log-follower.ts';
-import type { AskOrigin } from './ask-origin.ts';
 import type { HeadFetcher } from './fetch-head.ts';
+import type { OriginLooks } from './origin-looks.ts';
 import type { PackageContent, PackageContents } from './package-contents.ts';
 
 /** A package as this door shows it. */
@@ -41,7 +41,7 @@ export type FollowedPackages = {
 };
 
 export type FollowPackagesDeps = {
-  readonly origin: AskOrigin;
+  readonly origin: OriginLooks;
   readonly stores: DoorStores;
   readonly heads: HeadFetcher;
   readonly contents: PackageContents;
@@ -97,16 +97,11 @@ export function followPackages(deps: FollowPackagesDeps): FollowedPackages {
     const followed = await metadata.get('followed', name);
     const age = followed ? now() - followed.checked : Number.POSITIVE_INFINITY;
     if (age >= 0 && age < freshnessMs) return false;
-    if (origin.isAway() && isKnown(await nameOf(name))) return true;
-    try {
-      await oneFlight(flights, `name ${name}`, () => ask(name));
-      return false;
-    } catch (error) {
-      if (!(error instanceof FederationError) || !isKnown(await nameOf(name))) throw error;
-      origin.failed();
-      logger.warn({ name, reason: error.message }, 'the origin could not be asked; serving what the log said last');
-      return true;
-    }
+    return origin.orStale(
+      name,
+      async () => isKnown(await nameOf(name)),
+      () => oneFlight(flights, `name ${name}`, () => ask(name)),
+    );
   }
 
   /** Fetches what is not held, and remembers that it now is. */
@@ -156,7 +151,7 @@ function isKnown(row: NameRow | null): boolean {
 }
 
 /** The head that the origin names now, after it looked; null where it has none to show. */
-async function headAtOrigin(origin: AskOrigin, name: string): Promise<string | null> {
+async function headAtOrigin(origin: OriginLooks, name: string): Promise<string | null> {
   const { status, headers } = await origin.look(name.replace('/', '%2f'), name, PATIENCE_MS);
   const head = headers[HEAD_HEADER] ?? null;
   if ((status === 200) === (head !== null)) return head;

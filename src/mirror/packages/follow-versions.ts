@@ -9,7 +9,6 @@
  */
 import { FederationError, NotFoundError, UpstreamError, WithdrawnError } from '../../core/errors.ts';
 import { formatVersionEntry, parseVersionEntry, type VersionEntry } from '../../core/head.ts';
-import { PAGE_BYTES_MAX } from '../../core/limits.ts';
 import { versionFromFile } from '../../core/npm-path.ts';
 import { change, type ListedRow, versionKey } from '../../core/tables.ts';
 import type { Logger } from '../../io/logger.ts';
@@ -18,8 +17,8 @@ import { oneFlight } from '../../io/one-flight.ts';
 import type { ContentFetcher } from '../blobs/fetch-content.ts';
 import { type Listing, refuseWithdrawn } from '../blobs/listing.ts';
 import type { LogFollower } from '../log/log-follower.ts';
-import type { AskOrigin } from './ask-origin.ts';
-import { readEntries } from './head-entries.ts';
+import { keepingEntries, readEntries, readEntry } from './head-entries.ts';
+import type { OriginLooks } from './origin-looks.ts';
 
 /** A version as the log lists it. */
 export type ListedVersion = { readonly entry: VersionEntry; readonly listing: Listing; readonly stale: boolean };
@@ -36,7 +35,7 @@ export type FollowedVersions = {
 export type FollowVersionsDeps = {
   readonly metadata: MetadataStore;
   readonly content: ContentFetcher;
-  readonly origin: AskOrigin;
+  readonly origin: OriginLooks;
   readonly follower: Pick<LogFollower, 'catchUp'>;
   readonly freshnessMs: number;
   readonly logger: Logger;
@@ -51,26 +50,17 @@ type Place = { readonly index: number } & ({ readonly entry: string } | { readon
 const PATIENCE_MS = { listed: 3_000, new: 10_000 };
 /** Versions of which is remembered when the origin was asked; of others it is asked again. */
 const ASKED_MAX = 20_000;
-/** Heads whose pages stay in memory: an install asks for the versions of a package one after the other. */
+/** Heads whose pages stay in memory. */
 const HEADS_MAX = 32;
 
 export function followVersions(deps: FollowVersionsDeps): FollowedVersions {
   const { metadata, content, origin, follower, freshnessMs, logger, now } = deps;
   const flights = new Map<string, Promise<ListedVersion>>();
-  const heads = new Map<string, Promise<VersionEntry[]>>();
+  const entriesOf = keepingEntries(HEADS_MAX, (name, hash) => readEntries(content, name, hash));
   const asked = new Map<string, number>();
 
-  function entriesOf(name: string, hash: string): Promise<VersionEntry[]> {
-    const reading = heads.get(hash) ?? readEntries(content, name, hash);
-    heads.delete(hash);
-    heads.set(hash, reading);
-    reading.catch(() => heads.delete(hash));
-    if (heads.size > HEADS_MAX) heads.delete(heads.keys().next().value as string);
-    return reading;
-  }
-
   async function entryAlone(name: string, version: string, hash: string): Promise<VersionEntry> {
-    const entry = parseVersionEntry(await content.blob(hash, PAGE_BYTES_MAX));
+    const entry = await readEntry(content, hash);
     if (entry.version === version) return entry;
     throw new UpstreamError({ what: `${name}@${version}`, reason: `the entry ${hash} is about ${entry.version}` });
   }
@@ -94,15 +84,15 @@ export function followVersions(deps: FollowVersionsDeps): FollowedVersions {
   async function inLog(name: string, version: string): Promise<ListedVersion | null> {
     const place = await placeOf(name, version);
     if (place === null) return null;
-    const { index } = place;
     const key = versionKey(name, version);
+    const listing = { name, version, index: place.index };
     const known = await metadata.get('listed', key);
+    if (known?.index === place.index) return { entry: parseVersionEntry(known.entry), listing, stale: false };
     try {
-      const entry = known?.index === index ? parseVersionEntry(known.entry) : await entryAt(name, version, place);
-      if (entry && known?.index !== index) {
-        await metadata.write([change('listed', key, { entry: formatVersionEntry(entry), index })]);
-      }
-      return entry && { entry, listing: { name, version, index }, stale: false };
+      const entry = await entryAt(name, version, place);
+      if (!entry) return null;
+      await metadata.write([change('listed', key, { entry: formatVersionEntry(entry), index: place.index })]);
+      return { entry, listing, stale: false };
     } catch (error) {
       if (!(error instanceof FederationError) || !known) throw error;
       logger.warn({ name, version, reason: error.message }, 'a new head could not be had; going by the one before it');
@@ -139,15 +129,13 @@ export function followVersions(deps: FollowVersionsDeps): FollowedVersions {
     const key = versionKey(name, version);
     const listed = await inLog(name, version);
     if (listed && isFresh(key)) return listed;
-    if (listed && origin.isAway()) return { ...listed, stale: true };
-    try {
-      await ask(name, file, listed !== null);
-    } catch (error) {
-      if (!(error instanceof FederationError) || !listed) throw error;
-      origin.failed();
-      logger.warn({ name, reason: error.message }, 'the origin could not be asked; serving what the log said last');
-      return { ...listed, stale: true };
-    }
+    const isListed = listed !== null;
+    const stale = await origin.orStale(
+      name,
+      async () => isListed,
+      () => ask(name, file, isListed),
+    );
+    if (stale && listed) return { ...listed, stale };
     noteAsked(key);
     const after = await inLog(name, version);
     if (after) return after;

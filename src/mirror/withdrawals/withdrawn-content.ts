@@ -3,14 +3,13 @@
  * that was told ahead, says what that version was. Heads and entries come by hash, so nobody who sends them is believed.
  */
 import { FederationError } from '../../core/errors.ts';
-import { parseVersionEntry, type VersionEntry } from '../../core/head.ts';
+import type { VersionEntry } from '../../core/head.ts';
 import { formatPinned, type PinnedHash } from '../../core/integrity.ts';
-import { PAGE_BYTES_MAX } from '../../core/limits.ts';
 import { versionPrefix, type WithdrawnRow } from '../../core/tables.ts';
 import type { MetadataStore } from '../../io/metadata-store.ts';
 import { type ContentFetcher, eachOf } from '../blobs/fetch-content.ts';
 import { isWithdrawn, type Listing } from '../blobs/listing.ts';
-import { readEntries } from '../packages/head-entries.ts';
+import { keepingEntries, readEntries, readEntry } from '../packages/head-entries.ts';
 
 /** Versions by the sha512 of their tarballs. */
 export type ListingsByHash = ReadonlyMap<string, Listing>;
@@ -39,25 +38,13 @@ export function createWithdrawnContent(deps: {
   readonly kept?: ContentFetcher;
 }): WithdrawnContent {
   const { index, content, kept = content } = deps;
-  const heads = new Map<string, Promise<VersionEntry[]>>();
 
   /** Whoever finds a package's newest head somewhere expects there all that it names; of older ones nobody does. */
-  async function read(name: string, hash: string): Promise<VersionEntry[]> {
-    const from = (await index.get('name', name))?.head === hash ? content : kept;
-    return readEntries(from, name, hash);
-  }
+  const entriesOf = keepingEntries(HEADS_KEPT_MAX, async (name, hash) =>
+    readEntries((await index.get('name', name))?.head === hash ? content : kept, name, hash),
+  );
 
-  function entriesOf(name: string, hash: string): Promise<VersionEntry[]> {
-    const known = heads.get(hash);
-    if (known) return known;
-    const reading = read(name, hash);
-    heads.set(hash, reading);
-    reading.catch(() => heads.delete(hash));
-    if (heads.size > HEADS_KEPT_MAX) heads.delete(heads.keys().next().value as string);
-    return reading;
-  }
-
-  const versionEntry = async (hash: string) => parseVersionEntry(await kept.blob(hash, PAGE_BYTES_MAX));
+  const versionEntry = (hash: string) => readEntry(kept, hash);
 
   /** A weaker pin is satisfied by what the log says was measured, or by what this mirror saw itself. */
   async function sha512sOf(pinned: PinnedHash): Promise<string[]> {
