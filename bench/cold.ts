@@ -8,6 +8,7 @@ import { inParallel } from '../src/io/in-parallel.ts';
 import type { ServerProcess } from './child.ts';
 import { bodyOf, packumentRequest } from './client.ts';
 import { corpusPaths, corpusTarballs } from './corpus.ts';
+import { warmRegistry } from './installs.ts';
 import { comparedRow, type Row } from './report.ts';
 import { startDoor, startOrigin, startVerdaccio } from './servers.ts';
 import type { Stage } from './stage.ts';
@@ -28,17 +29,15 @@ export async function benchCold(stage: Stage): Promise<Row[]> {
 }
 
 async function visits() {
-  const files = (await corpusTarballs()).map(({ path }) => path);
   const names = (await corpusPaths()).filter((path) => !path.endsWith('.tgz')).map((path) => path.slice(1));
-  const tarballs: Visit = (registry) =>
-    inParallel(files, CLIENTS, async (path) => void (await bodyOf(await fetch(registry + path))));
+  const tarballs: Visit = (registry) => warmRegistry(registry, CLIENTS);
   const packuments: Visit = (registry) =>
     inParallel(names, CLIENTS, async (name) => {
       const { url, headers } = packumentRequest(registry, name, 'full');
       await bodyOf(await fetch(url, { headers }));
     });
   return [
-    { what: `${files.length} tarballs`, visit: tarballs },
+    { what: `${(await corpusTarballs()).length} tarballs`, visit: tarballs },
     { what: `${names.length} packuments`, visit: packuments },
   ] as const;
 }

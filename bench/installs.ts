@@ -2,6 +2,7 @@
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { inParallel } from '../src/io/in-parallel.ts';
 import { described, run } from '../test/support/run.ts';
 import { bodyOf, visitMirror } from './client.ts';
 import { applicationFiles, type CorpusTarball, corpusTarballs } from './corpus.ts';
@@ -46,20 +47,13 @@ export async function timedInstall(work: string, { registry, localAddress, prefi
 
 /** Makes the origin and a mirror of this door hold every tarball; what was sent there a moment ago it holds. */
 export async function warmMirror(door: string): Promise<void> {
-  await forEach(await corpusTarballs(), async (tarball) => void (await visitMirror(door, tarball)));
+  await inParallel(await corpusTarballs(), AT_ONCE, async (tarball) => void (await visitMirror(door, tarball)));
 }
 
-/** Makes any other registry hold every tarball. */
-export async function warmRegistry(registry: string): Promise<void> {
-  await forEach(await corpusTarballs(), async ({ path }) => void (await bodyOf(await fetch(registry + path))));
-}
-
-async function forEach(tarballs: readonly CorpusTarball[], visit: (tarball: CorpusTarball) => Promise<void>) {
-  const waiting = [...tarballs];
-  const visitor = async () => {
-    for (let next = waiting.pop(); next; next = waiting.pop()) await visit(next);
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, visitor));
+/** Makes any other registry hold every tarball, asking for so many at once. */
+export async function warmRegistry(registry: string, atOnce = AT_ONCE): Promise<void> {
+  const fetched = async ({ path }: CorpusTarball) => void (await bodyOf(await fetch(registry + path)));
+  await inParallel(await corpusTarballs(), atOnce, fetched);
 }
 
 /** The machine's own npm on the Node.js that it belongs to. */
