@@ -136,6 +136,14 @@ export function resendsToken({ resendsToken }: Client, userAgent: string | undef
 }
 
 /**
+ * Whether this client makes no use of a tarball before it has checked all of it. npm unpacks into place while it checks; what a
+ * wrong tarball had of its own stays there, whatever npm gets afterwards (docs/clients.md).
+ */
+export function checksFirst({ verifies }: Client): boolean {
+  return verifies === 'always';
+}
+
+/**
  * Whether bytes may reach this client of which only the whole can be checked, their end being withheld until it was: not
  * if it might make use of them unchecked.
  */

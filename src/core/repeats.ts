@@ -43,6 +43,14 @@ export const LATE_MS = 300;
  * npm gives up, the 15 that it was waiting for.
  */
 export const BACK_SHARE_MIN = 1 / 10;
+/**
+ * A client that does not check first (core/clients.ts) asks again as soon as bytes turned out wrong, and unpacks the answer over
+ * files that it may still be writing: on a busy machine the wrong ones won in one install of five, and npm said that all went
+ * well. So a repeat that comes this soon after it was sent to a host has to wait a little. Measured with waits of 300 ms and more: in
+ * none of 72.
+ */
+export const HASTE_MS = 3_000;
+export const HASTE_WAIT_MS = 400;
 /** Lately: the last 64 to 128 within one window. Of more, those 15 would be too small a share. */
 const SENT_PER_COHORT = 64;
 
@@ -51,6 +59,8 @@ export type Repeat = {
   readonly repeat: boolean;
   /** The host that the last such request was sent to; null if the origin served it, or there was none. */
   readonly hostId: string | null;
+  /** For how many ms to keep a client waiting that does not check first. */
+  readonly waitMs: number;
 };
 
 /** Tarballs that a network was sent to one host for, one after the other, and which of them were asked for again. */
@@ -89,7 +99,9 @@ export class RepeatWindow {
     const before = this.#requests.get(key, now);
     this.#requests.set(key, FROM_ORIGIN, now);
     if (before?.to) this.#cameBack(network, sha512, before.to, now);
-    return { repeat: before !== undefined, hostId: before?.to?.hostId ?? null };
+    const to = before?.to ?? null;
+    const waitMs = to !== null && now - to.at < HASTE_MS ? HASTE_WAIT_MS : 0;
+    return { repeat: before !== undefined, hostId: to?.hostId ?? null, waitMs };
   }
 
   /** Records which host a request just seen was sent to. */

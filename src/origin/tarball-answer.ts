@@ -3,12 +3,13 @@
  *
  * The version's pinned hash is settled first, so that whoever serves the bytes has no say in which bytes they are.
  */
-import { type Client, clientOf, resendsToken } from '../core/clients.ts';
+import { setTimeout } from 'node:timers/promises';
+import { type Client, checksFirst, clientOf, resendsToken } from '../core/clients.ts';
 import { type Door, requestHostname } from '../core/door.ts';
 import { NotFoundError } from '../core/errors.ts';
 import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
 import { type PinnedHash, parsePinned } from '../core/integrity.ts';
-import { type Decision, decideTarball, redirectLocation, type TarballInput, willVerify } from '../core/redirect.ts';
+import { type Decision, decideTarball, redirectLocation, type TarballInput } from '../core/redirect.ts';
 import type { RepeatWindow } from '../core/repeats.ts';
 import type { HostView, SelectHost } from '../core/selection.ts';
 import { staleHeaders } from '../door/answers.ts';
@@ -97,12 +98,13 @@ export function createTarballAnswers(deps: {
     };
   }
 
-  /** Records the request, and has the host looked at that may have failed the one before. */
+  /** Records the request, has the host looked at that may have failed the one before, and keeps a hasty client from harm. */
   async function record(incoming: Incoming, client: Client, pinned: PinnedHash): Promise<Repeated> {
     if (pinned.algorithm !== 'sha512' || incoming.method !== 'GET') return FIRST;
-    const { repeat, hostId } = repeats.seen(incoming.network, client.id, pinned.hex, now());
+    const { repeat, hostId, waitMs } = repeats.seen(incoming.network, client.id, pinned.hex, now());
     if (!repeat) return FIRST;
     if (hostId !== null && repeats.strikes(hostId, now())) void hosts.strike(hostId, pinned.hex);
+    if (waitMs > 0 && !checksFirst(client)) await setTimeout(waitMs);
     const size = (await tarballs.size(pinned.hex)) ?? 0;
     return { hostId, inBudget: repeats.spend(incoming.network, size, now()) };
   }
@@ -124,8 +126,7 @@ export function createTarballAnswers(deps: {
 
   async function serve(incoming: Incoming, client: Client, ref: TarballRef, stale: boolean): Promise<Answer> {
     if (incoming.method === 'HEAD' && incoming.headers.prefer === MINIMAL) return minimal(ref, stale);
-    const verifies = willVerify(client, headerText(incoming.headers['pacote-integrity']), ref.pinned);
-    const streaming = verifies && incoming.method === 'GET' ? await tarballs.begin(ref) : null;
+    const streaming = checksFirst(client) && incoming.method === 'GET' ? await tarballs.begin(ref) : null;
     const sha512 = streaming ? ref.pinned.hex : await tarballs.fetch(ref);
     const size = streaming?.size ?? (await tarballs.size(sha512));
     if (size === null) throw new Error(`the tarball of ${ref.name}@${ref.version} left the store while it was served`);

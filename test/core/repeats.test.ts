@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { BACK_MIN, BACK_SHARE_MIN, LATE_MS, REPEAT_LIMITS, RepeatWindow } from '../../src/core/repeats.ts';
+import {
+  BACK_MIN,
+  BACK_SHARE_MIN,
+  HASTE_MS,
+  HASTE_WAIT_MS,
+  LATE_MS,
+  REPEAT_LIMITS,
+  RepeatWindow,
+} from '../../src/core/repeats.ts';
 
 const net = '203.0.113.0/24';
 const other = '198.51.100.0/24';
@@ -14,12 +22,12 @@ test('two minutes, ten minutes and a gigabyte are the defaults', () => {
 
 test('the same network, agent and tarball within the window is a repeat', () => {
   const repeats = new RepeatWindow();
-  const first = { repeat: false, hostId: null };
+  const first = { repeat: false, hostId: null, waitMs: 0 };
   assert.deepEqual(repeats.seen(net, 'npm', hash, 0), first);
   assert.deepEqual(repeats.seen(other, 'npm', hash, 1), first);
   assert.deepEqual(repeats.seen(net, 'pnpm', hash, 2), first);
   assert.deepEqual(repeats.seen(net, 'npm', 'cd'.repeat(64), 3), first);
-  assert.deepEqual(repeats.seen(net, 'npm', hash, windowMs - 1), { repeat: true, hostId: null });
+  assert.deepEqual(repeats.seen(net, 'npm', hash, windowMs - 1), { repeat: true, hostId: null, waitMs: 0 });
 });
 
 test('after the window it is a first request again, and each request begins a window', () => {
@@ -34,9 +42,21 @@ test('a repeat names the host that the request before was sent to', () => {
   const repeats = new RepeatWindow();
   repeats.seen(net, 'npm', hash, 0);
   repeats.sent(net, 'npm', hash, 'host-1', 0);
-  assert.deepEqual(repeats.seen(net, 'npm', hash, 10), { repeat: true, hostId: 'host-1' });
+  assert.deepEqual(repeats.seen(net, 'npm', hash, 10), { repeat: true, hostId: 'host-1', waitMs: HASTE_WAIT_MS });
   // That one the origin served.
-  assert.deepEqual(repeats.seen(net, 'npm', hash, 20), { repeat: true, hostId: null });
+  assert.deepEqual(repeats.seen(net, 'npm', hash, 20), { repeat: true, hostId: null, waitMs: 0 });
+});
+
+test('a repeat waits if it comes soon after it was sent to a host, and never later', () => {
+  for (const [afterMs, waitMs] of [
+    [0, HASTE_WAIT_MS],
+    [HASTE_MS - 1, HASTE_WAIT_MS],
+    [HASTE_MS, 0],
+  ] as const) {
+    const repeats = new RepeatWindow();
+    sendTo(repeats, net, hash, 'host-1', 0);
+    assert.equal(repeats.seen(net, 'npm', hash, afterMs).waitMs, waitMs);
+  }
 });
 
 test('a network has so many bytes per window, counted from the first of them', () => {
@@ -181,7 +201,9 @@ test('with room enough, it agrees with a record of everything', () => {
         now += wait;
         const before = last.get(network + sha512);
         const repeat = before !== undefined && now < before.at + windowMs;
-        const expected = { repeat, hostId: repeat ? before.hostId : null };
+        const sentTo = repeat ? before.hostId : null;
+        const waitMs = sentTo !== null && now - (before?.at ?? 0) < HASTE_MS ? HASTE_WAIT_MS : 0;
+        const expected = { repeat, hostId: sentTo, waitMs };
         assert.deepEqual(repeats.seen(network, 'npm', sha512, now), expected);
         if (hostId !== null) repeats.sent(network, 'npm', sha512, hostId, now);
         last.set(network + sha512, { at: now, hostId });

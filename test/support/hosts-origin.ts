@@ -40,7 +40,7 @@ export type HostsOrigin = {
   /** What the index says that tarballs were measured to be, by sha512. */
   readonly measured: Map<string, Measured>;
   /** Adds a tarball and answers with its sha512. */
-  addTarball(bytes: Uint8Array): string;
+  addTarball(bytes: Uint8Array, sha512?: string): string;
   /** Adds a tarball with its chunk hashes and answers with its sha512. */
   addMeasured(bytes: Uint8Array): Promise<string>;
   /** The next blobs are answered only when this is released. */
@@ -154,8 +154,7 @@ export async function startHostsOrigin(
     return closing;
   };
   t.after(close);
-  const addTarball = (bytes: Uint8Array): string => {
-    const sha512 = sha512Hex(bytes);
+  const addTarball = (bytes: Uint8Array, sha512 = sha512Hex(bytes)): string => {
     tarballs.set(sha512, bytes);
     return sha512;
   };

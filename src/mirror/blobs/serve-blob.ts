@@ -5,7 +5,7 @@
  * No byte of a held blob leaves unchecked, and of one that is being fetched none that could make the whole pass for right
  * (flight.ts). Where the disk turns out to be wrong half-way, sending goes on from a fresh copy behind the last good byte.
  */
-import { checksItself, clientOf } from '../../core/clients.ts';
+import { type Client, checksFirst, checksItself, clientOf } from '../../core/clients.ts';
 import { FederationError, IntegrityError, NotFoundError, UpstreamError, WithdrawnError } from '../../core/errors.ts';
 import { bounceUrl } from '../../core/hosts-list.ts';
 import { CACHE } from '../../core/http-semantics.ts';
@@ -143,10 +143,15 @@ export function createBlobServer(deps: {
     const ready = await flight?.ready;
     if (!flight || !ready) return null;
     const client = clientOf(headerOf(request, 'user-agent'));
-    const mayStream = ready.checked || right.by === 'host' || checksItself(client);
+    const mayStream = ready.checked || right.by === 'host' || mayHaveUnchecked(client, sources);
     if (!mayStream && !(await flight.whole)) return null;
     const held = flight.isWhole ? await answerHeld(request, id) : null;
     return isAnswer(held) ? held : streamed(request, flight, ready, right.by === 'host' ? 'cut' : client.onBadBody);
+  }
+
+  /** What strangers send reaches no client that makes use of it before it has checked the whole. */
+  function mayHaveUnchecked(client: Client, sources: readonly string[]): boolean {
+    return checksFirst(client) || (checksItself(client) && sources.every((source) => source === origin));
   }
 
   /** A body that may end in filler must not get into anybody else's cache. */

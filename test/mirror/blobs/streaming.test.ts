@@ -38,6 +38,12 @@ async function take(body: ReadableStreamDefaultReader<Uint8Array>, bytes: number
   return Buffer.concat(parts);
 }
 
+function withOneBitWrong(bytes: Uint8Array): Uint8Array {
+  const wrong = Uint8Array.from(bytes);
+  wrong[10] = (wrong[10] as number) ^ 1;
+  return wrong;
+}
+
 /** Begins with so many bytes at most of those given, is zeros from there on, and has the announced length. */
 function assertFilled(body: Uint8Array, bytes: Uint8Array, most: number): void {
   const same = body.findIndex((byte, at) => byte !== bytes[at]);
@@ -162,32 +168,38 @@ describe('a missing blob without chunk hashes', () => {
     assert.equal(sha512Hex(Buffer.concat([begin, await take(body, CHUNK_BYTES)])), sha512);
   });
 
-  it('reaches a client that may check nothing only when the whole is right', async (t) => {
-    const { origin, peer, mirror } = await start(t);
-    const sha512 = origin.addTarball(randomBlob(SIZE));
-    peer.blobs.set(sha512, randomBlob(SIZE));
-    const answer = await ask(origin, mirror, sha512, { 'user-agent': 'got (https://github.com/sindresorhus/got)' });
-    assert.equal(answer.status, 302);
-    const again = await ask(origin, mirror, sha512, { 'user-agent': 'got (https://github.com/sindresorhus/got)' });
-    assert.equal(sha512Hex(await bytesOf(again)), sha512);
-  });
-
-  for (const [headers, end] of [[npm, 'filled'] as const, [pnpm, 'cut'] as const]) {
-    it(`is ${end} before its tail when the whole turns out wrong, and asked of the next source afterwards`, async (t) => {
+  for (const [who, headers] of [
+    ['may check nothing', { 'user-agent': 'got (https://github.com/sindresorhus/got)' }],
+    ['unpacks while it checks', npm],
+  ] as const) {
+    it(`reaches a client that ${who} only when the whole is right, if a stranger sends it`, async (t) => {
       const { origin, peer, mirror } = await start(t);
-      const bytes = randomBlob(SIZE);
-      const sha512 = origin.addTarball(bytes);
-      const wrong = Uint8Array.from(bytes);
-      wrong[10] = (wrong[10] as number) ^ 1;
-      peer.blobs.set(sha512, wrong);
-      const body = await bytesOf(await ask(origin, mirror, sha512, headers)).catch(() => 'cut');
-      if (end === 'cut') assert.equal(body, 'cut');
-      else assertFilled(body as Uint8Array, wrong, SIZE - CHUNK_BYTES);
-      assert.deepEqual(await bytesOf(await ask(origin, mirror, sha512, headers)), bytes);
-      const line = await mirror.log.until(({ msg }) => /wrong bytes/.test(msg));
-      assert.equal(line.source, peer.url);
+      const sha512 = origin.addTarball(randomBlob(SIZE));
+      peer.blobs.set(sha512, randomBlob(SIZE));
+      assert.equal((await ask(origin, mirror, sha512, headers)).status, 302);
+      assert.equal(sha512Hex(await bytesOf(await ask(origin, mirror, sha512, headers))), sha512);
     });
   }
+
+  it('is cut before its tail when the whole turns out wrong, and asked of the next source afterwards', async (t) => {
+    const { origin, peer, mirror } = await start(t);
+    const bytes = randomBlob(SIZE);
+    const sha512 = origin.addTarball(bytes);
+    peer.blobs.set(sha512, withOneBitWrong(bytes));
+    await assert.rejects(bytesOf(await ask(origin, mirror, sha512)));
+    assert.deepEqual(await bytesOf(await ask(origin, mirror, sha512)), bytes);
+    const line = await mirror.log.until(({ msg }) => /wrong bytes/.test(msg));
+    assert.equal(line.source, peer.url);
+  });
+
+  it('is filled for npm, where only the origin is asked', async (t) => {
+    const origin = await startHostsOrigin(t);
+    const mirror = await startMember(t, origin);
+    const bytes = randomBlob(SIZE);
+    const wrong = withOneBitWrong(bytes);
+    const sha512 = origin.addTarball(wrong, sha512Hex(bytes));
+    assertFilled(await bytesOf(await ask(origin, mirror, sha512, npm)), wrong, SIZE - CHUNK_BYTES);
+  });
 
   it('of one chunk is checked whole, so that the next source can be asked for all of it', async (t) => {
     const { origin, peer, mirror } = await start(t);
