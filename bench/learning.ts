@@ -105,7 +105,8 @@ function packument(revision: number): Buffer {
 function configOf(data: string, upstream: string): Parameters<typeof startOrigin>[0] {
   return {
     ...{ data, upstream, port: 0, host: '127.0.0.1', doors: [], trustProxy: [], neverAsk: [], upstreamTarballs: [] },
-    ...{ allowPrivate: true, redirectUnverified: [], redirectNever: [], freshnessMs: 0 },
+    ...{ allowPrivate: true, freshnessMs: 0 },
+    ...{ redirectUnverified: [], trustedHosts: [], redirectTrusted: [], redirectNever: [] },
   };
 }
 

@@ -60,6 +60,8 @@ async function beOrigin({
     neverAsk: [],
     upstreamTarballs: [],
     redirectUnverified: [],
+    trustedHosts: [],
+    redirectTrusted: [],
     redirectNever: [],
   };
   const sizeNow = sizeReader(settings.data);

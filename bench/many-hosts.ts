@@ -45,6 +45,7 @@ const tarballs = createTarballAnswers({
   repeats: new RepeatWindow({ windowMs: 0 }),
   select: rendezvous,
   redirectUnverified: [],
+  redirectTrusted: [],
   redirectNever: [],
   metrics,
   now: Date.now,

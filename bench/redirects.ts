@@ -41,7 +41,8 @@ function decisionAlone(stage: Stage): Row {
   const decide = (hex: string) => {
     const pinned: PinnedHash = { algorithm: 'sha512', hex };
     const facts = { client, pinned, pacoteIntegrity: sriOf(pinned), held: true, repeatInBudget: false };
-    return decideTarball({ ...asker, ...facts, hosts, redirectUnverified: [], redirectNever: [], select: rendezvous });
+    const settings = { redirectUnverified: [], redirectTrusted: [], redirectNever: [] };
+    return decideTarball({ ...asker, ...facts, ...settings, hosts, select: rendezvous });
   };
   for (const blob of blobs) decide(blob);
   const batches = Array.from({ length: rounds }, () => {

@@ -54,6 +54,8 @@ test('every setting can be given in all three places', async () => {
     upstreamTarballs: 'https://cdn.example',
     allowPrivate: 'true',
     redirectUnverified: 'yarn-4',
+    trustedHosts: '0123456789abcdef',
+    redirectTrusted: 'npm',
     redirectNever: 'npm',
     freshnessSeconds: '7',
     diskBudgetBytes: '20GB',
@@ -85,6 +87,22 @@ test('what is repeated on the command line is a list in the file and separated i
     const env = { OPEN_REGISTRY_DOOR: doors.join(separator) };
     assert.deepEqual(urls(await readConfig('origin', required, env)), expected);
   }
+});
+
+test('trusted hosts and who is sent to them alone are lists, empty unless something is said', async () => {
+  const read = async (flags: Record<string, unknown>, env = {}) => {
+    const { trustedHosts, redirectTrusted } = await readConfig('origin', { ...required, ...flags }, env);
+    return { trustedHosts, redirectTrusted };
+  };
+  const expected = { trustedHosts: ['0123456789abcdef', 'fedcba9876543210'], redirectTrusted: ['npm', 'pnpm'] };
+  const env = {
+    OPEN_REGISTRY_TRUSTED_HOSTS: '0123456789abcdef, fedcba9876543210',
+    OPEN_REGISTRY_REDIRECT_TRUSTED: 'npm,pnpm',
+  };
+  assert.deepEqual(await read({}), { trustedHosts: [], redirectTrusted: [] });
+  assert.deepEqual(await read(expected), expected);
+  assert.deepEqual(await read({}, env), expected);
+  assert.deepEqual(await read({ config: await fileOf(expected) }), expected);
 });
 
 test('sizes are bytes, with units of ten or two', async () => {
@@ -121,6 +139,24 @@ test('what is missing or wrong is told with its place', async () => {
     ['origin', { ...required, neverAsk: ['a//b'] }, {}, /such as @scope\/\*/],
     ['origin', { ...required, redirectUnverified: ['curl'] }, {}, /not a known client; known are/],
     ['origin', { ...required, redirectNever: ['npm,curl'] }, {}, /^--redirect-never: "curl" is not a known client/],
+    [
+      'origin',
+      { ...required, redirectTrusted: ['curl'] },
+      {},
+      /^--redirect-trusted: "curl" is not a known client; known/,
+    ],
+    [
+      'origin',
+      { ...required, trustedHosts: ['https://m.example'] },
+      {},
+      /^--trusted-hosts: .* is not a host id; "hosts/,
+    ],
+    [
+      'origin',
+      required,
+      { OPEN_REGISTRY_TRUSTED_HOSTS: '0123456789ABCDEF' },
+      /^OPEN_REGISTRY_TRUSTED_HOSTS: .* 16 hex/,
+    ],
     ['mirror', { ...required, origin: 'https://o.example', originKey: 'x' }, {}, /not a verifier key/],
     ['up', { logLevel: 'loud' }, {}, /not one of silent/],
   ];

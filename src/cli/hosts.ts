@@ -1,15 +1,12 @@
 /** `hosts`: what an origin's operator does with hosts, over the admin socket of the running server. */
-import { UsageError } from '../core/errors.ts';
+import { readHostId } from '../core/setting-values.ts';
 import { columns } from '../core/text-table.ts';
 import { callAdmin } from '../io/admin-socket.ts';
 import type { HostListing } from '../origin/hosts/host-views.ts';
 import { originDirOf } from './origin-dir.ts';
 
 /** What is shown of a row of `GET /hosts` on the admin socket. */
-export type ShownHost = Pick<
-  HostListing,
-  'id' | 'url' | 'standing' | 'present' | 'healthy' | 'behind' | 'withdrawals' | 'private' | 'reason' | 'operator'
->;
+export type ShownHost = Omit<HostListing, 'software' | 'applied' | 'heartbeat' | 'size'>;
 
 /** Prints applications and hosts in columns. */
 export async function listHosts(data: string): Promise<void> {
@@ -19,13 +16,13 @@ export async function listHosts(data: string): Promise<void> {
 
 /** Admits a host. The origin first fetches a proof that the host answers at its URL. */
 export async function approveHost(data: string, id: string): Promise<void> {
-  await callAdmin(originDirOf(data), 'POST', ['hosts', checkId(id), 'approve']);
+  await callAdmin(originDirOf(data), 'POST', ['hosts', readHostId(id), 'approve']);
   process.stdout.write(`host ${id} is approved\n`);
 }
 
 /** Takes a host out of the rotation. */
 export async function removeHost(data: string, verb: 'suspend' | 'evict', id: string, reason: string): Promise<void> {
-  await callAdmin(originDirOf(data), 'POST', ['hosts', checkId(id), verb], { reason });
+  await callAdmin(originDirOf(data), 'POST', ['hosts', readHostId(id), verb], { reason });
   process.stdout.write(`host ${id} is ${verb === 'evict' ? 'evicted' : 'suspended'}\n`);
 }
 
@@ -34,13 +31,18 @@ export function formatHosts(hosts: readonly ShownHost[]): string {
   if (hosts.length === 0) return 'no host has applied yet\n';
   const rows = hosts.map((host) => [
     host.id,
-    host.standing,
+    standingOf(host),
     stateOf(host),
     host.url,
     host.operator ?? '',
     host.reason ?? '',
   ]);
   return columns([['ID', 'STANDING', 'NOW', 'URL', 'OPERATOR', 'REASON'], ...rows]);
+}
+
+/** Nobody is sent to a host that is not approved, however trusted. */
+function standingOf({ standing, trusted }: ShownHost): string {
+  return standing === 'approved' && trusted ? `${standing}, trusted` : standing;
 }
 
 function stateOf(host: ShownHost): string {
@@ -53,9 +55,4 @@ function presentStateOf({ standing, healthy, behind, withdrawals }: ShownHost): 
   if (!healthy) return 'unwell';
   if (withdrawals === 'kept') return 'unwell';
   return behind || withdrawals === 'missed' ? 'behind' : 'here';
-}
-
-function checkId(id: string): string {
-  if (/^[0-9a-f]{16}$/.test(id)) return id;
-  throw new UsageError(`"${id}" is not a host id; "hosts list" shows them, 16 hex digits each`);
 }

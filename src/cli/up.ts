@@ -65,6 +65,8 @@ async function startOwnOrigin(config: UpConfig, logger: Logger, own: ReadonlySet
     upstreamTarballs: config.upstreamTarballs,
     allowPrivate: true,
     redirectUnverified: [],
+    trustedHosts: [],
+    redirectTrusted: [],
     redirectNever: [],
     freshnessMs: FRESHNESS_MS,
   };

@@ -16,7 +16,7 @@ export type Verifies =
   | 'unknown';
 
 export type Client = {
-  /** Stable; what the operator's `redirectUnverified` and `redirectNever` name and what counts are kept by. */
+  /** Stable; what the operator's `redirectUnverified`, `redirectTrusted` and `redirectNever` name, and what counts are kept by. */
   readonly id: string;
   /** Name and versions as people write them. */
   readonly title: string;

@@ -31,6 +31,7 @@ export const HOST_REASONS = {
   downgrade: 'a request that came by https is never sent on to http',
   'same-hostname': "it shares the door's hostname, so the client would send its token along",
   token: 'it could have the client send its token along, by redirecting it once more',
+  untrusted: 'the operator sends this client only to hosts that it vouches for, and this is none of them',
   loopback: 'it is reachable only from its own machine, and the client is elsewhere',
   avoided: 'it may have failed this network within the last minutes',
 } as const;
@@ -71,7 +72,9 @@ export type TarballInput = Asker & {
   readonly hosts: readonly HostView[];
   /** Ids of clients that the operator sends to hosts though nothing shows that they verify. */
   readonly redirectUnverified: readonly string[];
-  /** Ids of clients that the operator sends to no host; stronger than `redirectUnverified`. */
+  /** Ids of clients that the operator sends to trusted hosts only, those in `redirectUnverified` too. */
+  readonly redirectTrusted: readonly string[];
+  /** Ids of clients that the operator sends to no host; stronger than the other two. */
   readonly redirectNever: readonly string[];
   readonly select: SelectHost;
 };
@@ -84,14 +87,17 @@ export type TarballInput = Asker & {
 export function decideTarball(input: TarballInput): Decision {
   const reason = reasonForOrigin(input);
   if (reason !== null) return { by: 'origin', reason, excluded: [] };
-  const { fit, excluded } = sortHosts(input.hosts, input);
+  const { fit, excluded } = sortHosts(input.hosts, input, input.redirectTrusted.includes(input.client.id));
   const host = input.select(fit, input.pinned.hex);
   return host === null ? { by: 'origin', reason: 'no-host', excluded } : { by: 'host', host, excluded };
 }
 
-/** The hosts that may serve this client, and why the others may not; private ones are in neither list. */
-export function sortHosts(hosts: readonly HostView[], asker: Asker): Sorted {
-  const known = sortedForMost(hosts, asker);
+/**
+ * The hosts that may serve this client, and why the others may not; private ones are in neither list.
+ * @param trustedOnly whether only trusted hosts may
+ */
+export function sortHosts(hosts: readonly HostView[], asker: Asker, trustedOnly = false): Sorted {
+  const known = sortedForMost(hosts, asker, trustedOnly);
   // Few requests have a token or a host to avoid; for all others the list is the same until the hosts change.
   if (!asker.authorization && asker.avoided.size === 0) return known;
   return sortBy(known.fit, known.excluded, (host) => reasonOfRequest(host, asker));
@@ -101,17 +107,20 @@ export type Sorted = { readonly fit: readonly HostView[]; readonly excluded: rea
 
 const sortedLists = new WeakMap<readonly HostView[], Map<string, Sorted>>();
 
-/** By what hosts are, whether the door has TLS, and whether the client is on this machine. Lists of hosts are never changed. */
-function sortedForMost(hosts: readonly HostView[], { door, clientAddress }: Asker): Sorted {
+/**
+ * By what hosts are, whether the door has TLS, whether the client is on this machine, and whether it is sent to trusted hosts
+ * only. Lists of hosts are never changed.
+ */
+function sortedForMost(hosts: readonly HostView[], { door, clientAddress }: Asker, trustedOnly: boolean): Sorted {
   const secure = door.url.startsWith('https:');
   const nearby = isLoopback(clientAddress);
   const lists = sortedLists.get(hosts) ?? new Map<string, Sorted>();
   sortedLists.set(hosts, lists);
-  const key = `${secure} ${nearby}`;
+  const key = `${secure} ${nearby} ${trustedOnly}`;
   const known = lists.get(key);
   if (known) return known;
   const listed = hosts.filter((host) => !host.private);
-  const sorted = sortBy(listed, [], (host) => reasonOfHost(host, secure, nearby));
+  const sorted = sortBy(listed, [], (host) => reasonOfHost(host, secure, nearby, trustedOnly));
   lists.set(key, sorted);
   return sorted;
 }
@@ -161,19 +170,20 @@ export function willVerify(client: Client, pacoteIntegrity: string | null, pinne
   return pacoteIntegrity === sriOf(pinned) || sriProves(pacoteIntegrity, pinned);
 }
 
-function reasonOfHost(host: HostView, secure: boolean, nearby: boolean): HostReason | null {
+function reasonOfHost(host: HostView, secure: boolean, nearby: boolean, trustedOnly: boolean): HostReason | null {
   if (!host.approved) return 'not-approved';
   if (!host.present) return 'not-present';
   if (!host.healthy) return 'unhealthy';
   if (host.withdrawals) return `withdrawal-${host.withdrawals}`;
   if (host.behind) return 'behind';
   if (secure && host.scheme !== 'https') return 'downgrade';
-  return isLoopbackHostname(host.hostname) && !nearby ? 'loopback' : null;
+  if (isLoopbackHostname(host.hostname) && !nearby) return 'loopback';
+  return trustedOnly && !host.trusted ? 'untrusted' : null;
 }
 
 function reasonOfRequest(host: HostView, asker: Asker): HostReason | null {
   if (asker.authorization && sharesHostname(host, asker)) return 'same-hostname';
-  if (asker.authorization && asker.resendsToken && !host.own) return 'token';
+  if (asker.authorization && asker.resendsToken && !host.trusted) return 'token';
   return asker.avoided.has(host.id) ? 'avoided' : null;
 }
 

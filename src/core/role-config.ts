@@ -22,6 +22,10 @@ export type OriginSettings = {
   readonly allowPrivate: boolean;
   /** Ids of clients (core/clients) that are sent to hosts although nothing shows that they verify. */
   readonly redirectUnverified: readonly string[];
+  /** Ids of hosts that the operator vouches for, besides its own on the same machine. */
+  readonly trustedHosts: readonly string[];
+  /** Ids of clients that are sent to hosts only if the operator vouches for them. */
+  readonly redirectTrusted: readonly string[];
   /** Ids of clients that are never sent to hosts, although they verify. */
   readonly redirectNever: readonly string[];
 };

@@ -21,8 +21,11 @@ export type HostView = {
   readonly approved: boolean;
   /** Applied for as private: serves its own people, and is named to no one else. */
   readonly private: boolean;
-  /** Run by the origin's own operator on the same machine. Left out: by somebody else. */
-  readonly own?: boolean;
+  /**
+   * The origin's operator vouches for it: it is the operator's own on the same machine (`up`), or among the trusted hosts that
+   * the settings name. Left out: nobody does.
+   */
+  readonly trusted?: boolean;
   /** It shows that it has not followed the log for minutes. Left out: it follows, or nothing is known of it. */
   readonly behind?: boolean;
   /** Left out: nothing. */

@@ -70,6 +70,11 @@ export function readPattern(value: string): string {
   throw new UsageError(`${quote(value)} is not a package name or a pattern of them, such as @scope/*`);
 }
 
+export function readHostId(value: string): string {
+  if (/^[0-9a-f]{16}$/.test(value)) return value;
+  throw new UsageError(`${quote(value)} is not a host id; "hosts list" shows them, 16 hex digits each`);
+}
+
 export function readClientId(value: string): string {
   if (clientIds().includes(value)) return value;
   throw new UsageError(`${quote(value)} is not a known client; known are ${clientIds().join(', ')}`);

@@ -27,6 +27,7 @@ export async function openHosts(
   const { logger, isOwnHost = () => false } = deps;
   const { stores, keys, registry, metrics, now } = parts;
   const { allowPrivate } = config;
+  const trusted = new Set(config.trustedHosts);
   const { probeIntervalMs } = deps.times ?? {};
   const { behindMs } = deps.cosigningTimes ?? {};
   const client = createHttpClient({ userAgent: userAgent(deps), allowPrivate });
@@ -38,6 +39,7 @@ export async function openHosts(
   const hosts = await createHosts({
     ...{ store: stores.metadata, log: registry.log, keys, cosignatures: cosigning.cosignatures },
     ...{ doors, allowPrivate, isOwnHost, client, logger, metrics, now },
+    isTrustedHost: (hostId) => isOwnHost(hostId) || trusted.has(hostId),
     withdrawals: createWithdrawalJudge({ ...withdrawn, logger, metrics, now, random: Math.random }),
     pickBlob: async (doubted) =>
       (doubted === null ? null : await lookable(doubted, { metadata: stores.metadata, tarballs: registry.tarballs })) ??

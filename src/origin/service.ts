@@ -110,9 +110,10 @@ function createHandler({ config, deps, parts, cosigning, hosts, doors }: Answeri
   const { changed, index, forms } = registry;
   const repeats = new RepeatWindow(deps.repeatLimits);
   const { select, canonicalRegistry, version, times = {} } = deps;
-  const { redirectUnverified, redirectNever } = config;
+  const { redirectUnverified, redirectTrusted, redirectNever } = config;
   const tarballs = createTarballAnswers({
-    ...{ ...registry, hosts, repeats, select, redirectUnverified, redirectNever, metrics, now },
+    ...{ ...registry, hosts, repeats, select, metrics, now },
+    ...{ redirectUnverified, redirectTrusted, redirectNever },
   });
   const federation = createFederation({ deps, parts, cosigning, hosts }, repeats);
   const packages = createChangedPackages(stores.metadata);

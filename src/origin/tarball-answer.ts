@@ -51,6 +51,7 @@ export function createTarballAnswers(deps: {
   repeats: RepeatWindow;
   select: SelectHost;
   redirectUnverified: readonly string[];
+  redirectTrusted: readonly string[];
   redirectNever: readonly string[];
   metrics: Metrics;
   now: () => number;
@@ -93,6 +94,7 @@ export function createTarballAnswers(deps: {
       repeatInBudget: repeated.inBudget,
       hosts: hosts.views(),
       redirectUnverified: deps.redirectUnverified,
+      redirectTrusted: deps.redirectTrusted,
       redirectNever: deps.redirectNever,
       select: deps.select,
     };

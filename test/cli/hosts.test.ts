@@ -16,6 +16,7 @@ const host: ShownHost = {
   behind: false,
   withdrawals: null,
   private: false,
+  trusted: false,
   reason: null,
   operator: null,
 };
@@ -41,6 +42,15 @@ test('hosts are listed in columns, with what they are now', () => {
       '0000000000000000  pending   away, private  https://mirror.example',
       '',
     ].join('\n'),
+  );
+  const trusted = formatHosts([
+    { ...host, trusted: true },
+    { ...host, standing: 'pending', trusted: true },
+    { ...host, trusted: false },
+  ]);
+  assert.deepEqual(
+    trusted.split('\n').map((line) => line.slice(18, 35).trim()),
+    ['STANDING', 'approved, trusted', 'pending', 'approved', ''],
   );
   assert.equal(formatHosts([]), 'no host has applied yet\n');
 });

@@ -41,6 +41,7 @@ const base: TarballInput = {
   repeatInBudget: false,
   avoided: new Set(),
   redirectUnverified: [],
+  redirectTrusted: [],
   redirectNever: [],
   select: rendezvous,
 };
@@ -93,6 +94,8 @@ const requests: [string, Partial<TarballInput>, string][] = [
   ['a sha1 pin, whoever is allowed', { pinned: sha1, redirectUnverified: all }, 'sha1-only'],
   ['npm, which the operator keeps', { redirectNever: ['npm'] }, 'redirect-never'],
   ['a client that is to be sent and kept', { redirectNever: ['npm'], redirectUnverified: ['npm'] }, 'redirect-never'],
+  ['a client that is kept from all hosts', { redirectNever: ['npm'], redirectTrusted: ['npm'] }, 'redirect-never'],
+  ['a client that trust does not make verify', { redirectTrusted: ['npm'], pacoteIntegrity: null }, 'unverified'],
   ['a tarball that is not there yet', { held: false }, 'not-held'],
   ['a repeat', { repeatInBudget: true }, 'repeat'],
   ['no host at all', { hosts: [] }, 'no-host'],
@@ -108,6 +111,8 @@ for (const [title, changes, expected] of requests) {
 
 const plain = makeDoor('redirect', 'http://localhost:4873');
 const local = host('0000000000000002', 'http://127.0.0.1:4874');
+const trusted = { ...good, trusted: true };
+const unverified = { redirectUnverified: ['npm'], pacoteIntegrity: null };
 const atDoor = host('0000000000000003', 'https://registry.example:8443');
 
 const hosts: [string, HostView, Partial<TarballInput>, string | null][] = [
@@ -132,8 +137,17 @@ const hosts: [string, HostView, Partial<TarballInput>, string | null][] = [
   ],
   ['anywhere, a token that would follow', good, { authorization: true, resendsToken: true }, 'token'],
   ['anywhere, no token', good, { resendsToken: true }, null],
-  ["the operator's own, a token", { ...good, own: true }, { authorization: true, resendsToken: true }, null],
-  ["the operator's own at the door, a token", { ...atDoor, own: true }, { authorization: true }, 'same-hostname'],
+  ['trusted, a token', trusted, { authorization: true, resendsToken: true }, null],
+  ['trusted and at the door, a token', { ...atDoor, trusted: true }, { authorization: true }, 'same-hostname'],
+  ['trusted, a client for trusted hosts', trusted, { redirectTrusted: ['npm'] }, null],
+  ['not trusted, a client for trusted hosts', good, { redirectTrusted: ['npm'] }, 'untrusted'],
+  ['not trusted, another client', good, { redirectTrusted: ['pnpm', 'npm-6'] }, null],
+  ['trusted, one that does not verify', trusted, { ...unverified, redirectTrusted: ['npm'] }, null],
+  ['not trusted, one that does not verify', good, { ...unverified, redirectTrusted: ['npm'] }, 'untrusted'],
+  ['not trusted, one that does not verify but may go anywhere', good, unverified, null],
+  ['trusted and unhealthy', { ...trusted, healthy: false }, { redirectTrusted: ['npm'] }, 'unhealthy'],
+  ['neither trusted nor healthy', { ...good, healthy: false }, { redirectTrusted: ['npm'] }, 'unhealthy'],
+  ['trusted and avoided', trusted, { redirectTrusted: ['npm'], avoided: new Set([good.id]) }, 'avoided'],
   ['loopback, client away', local, { door: plain }, 'loopback'],
   ['localhost, client away', host('1', 'http://localhost:1'), { door: plain }, 'loopback'],
   ['[::1], client away', host('1', 'http://[::1]:1'), { door: plain }, 'loopback'],
@@ -190,6 +204,20 @@ test('a fit host is chosen among unfit ones, which are all listed with a reason'
   );
 });
 
+test('clients for trusted hosts and others share a list of hosts, each sorted once', () => {
+  const hosts = [good, { ...trusted, id: '0000000000000002' }];
+  const [all, some] = [sortHosts(hosts, base), sortHosts(hosts, base, true)];
+  assert.deepEqual(
+    [all, some].map(({ fit, excluded }) => [fit.length, excluded.map(({ reason }) => reason)]),
+    [
+      [2, []],
+      [1, ['untrusted']],
+    ],
+  );
+  assert.equal(sortHosts(hosts, base), all);
+  assert.equal(sortHosts(hosts, base, true), some);
+});
+
 // Most inputs must come as far as a redirect, or nothing is tested.
 const mostly = fc.nat(9).map((number) => number > 0);
 
@@ -201,7 +229,7 @@ const anyHost = fc
     healthy: mostly,
     approved: mostly,
     private: mostly.map((open) => !open),
-    own: fc.boolean(),
+    trusted: fc.boolean(),
   })
   .map(({ id, url, ...known }) => host(id, url, known));
 
@@ -219,6 +247,7 @@ const anyInput: fc.Arbitrary<TarballInput> = fc.record({
   hosts: fc.uniqueArray(anyHost, { selector: ({ id }) => id, maxLength: 6 }),
   avoided: fc.constant(new Set<string>()),
   redirectUnverified: fc.subarray(all),
+  redirectTrusted: fc.subarray(all, { maxLength: 3 }),
   redirectNever: fc.subarray(all, { maxLength: 2 }),
   select: fc.constant(rendezvous),
 });
@@ -243,7 +272,8 @@ test('whatever is asked, no redirect breaks a rule, and each host is chosen from
       assert.ok(chosen.approved && chosen.present && chosen.healthy && !chosen.private);
       assert.ok(chosen.scheme === 'https' || door.url.startsWith('http:'));
       assert.ok(!input.authorization || ![input.requestHostname, new URL(door.url).hostname].includes(chosen.hostname));
-      assert.ok(!input.authorization || !input.resendsToken || chosen.own);
+      assert.ok(!input.authorization || !input.resendsToken || chosen.trusted);
+      assert.ok(!input.redirectTrusted.includes(client.id) || chosen.trusted);
       assert.ok(chosen.hostname !== '127.0.0.1' || ['127.0.0.1', '::1'].includes(input.clientAddress));
       assert.ok(!decision.excluded.some(({ hostId }) => hostId === chosen.id));
     }),

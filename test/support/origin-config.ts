@@ -5,6 +5,7 @@ export function originConfig(data: string, upstream: string): OriginConfig {
   return {
     ...{ data, upstream, port: 0, host: 'localhost' },
     ...{ doors: [], trustProxy: [], neverAsk: [], upstreamTarballs: [] },
-    ...{ allowPrivate: true, redirectUnverified: [], redirectNever: [], freshnessMs: 300_000 },
+    ...{ allowPrivate: true, freshnessMs: 300_000 },
+    ...{ redirectUnverified: [], trustedHosts: [], redirectTrusted: [], redirectNever: [] },
   };
 }

@@ -5,6 +5,7 @@ export const AGENTS = {
   npm: 'npm/11.6.2 node/v24.11.0 linux x64 workspaces/false',
   'npm 6': 'npm/6.14.18 node/v14.21.3 linux x64',
   pnpm: 'pnpm/10.20.0 npm/? node/v24.11.0 linux x64',
+  'pnpm 12': 'pnpm/12.21.0 npm/? node/v26.10.0 linux x64',
   'yarn 1': 'yarn/1.22.22 npm/? node/v24.11.0 linux x64',
   'yarn 4': 'got (https://github.com/sindresorhus/got)',
   bun: 'Bun/1.3.1',

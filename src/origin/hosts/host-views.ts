@@ -14,6 +14,8 @@ export type HostListing = {
   /** Why it was suspended or evicted, or why it is not healthy; null if there is nothing to say. */
   readonly reason: string | null;
   readonly private: boolean;
+  /** The operator vouches for it. */
+  readonly trusted: boolean;
   readonly present: boolean;
   readonly healthy: boolean;
   readonly operator: string | null;
@@ -31,8 +33,8 @@ export type HostListing = {
 
 /** What is known of a host besides its rows; none of it is stored. */
 export type HostSigns = {
-  /** Run by the origin's own operator on the same machine. */
-  readonly own: boolean;
+  /** The operator vouches for it. */
+  readonly trusted: boolean;
   readonly present: boolean;
   readonly health: Health;
   readonly heartbeat: Heartbeat | null;
@@ -43,7 +45,11 @@ export type HostSigns = {
 
 const BEHIND = 'does not follow the log';
 
-export function viewOf(id: string, rows: HostRows, { own, present, health, behind, withdrawals }: HostSigns): HostView {
+export function viewOf(
+  id: string,
+  rows: HostRows,
+  { trusted, present, health, behind, withdrawals }: HostSigns,
+): HostView {
   const { url, private: hidden } = rows.application;
   const { hostname, protocol } = new URL(url);
   const scheme = protocol === 'https:' ? 'https' : 'http';
@@ -51,7 +57,7 @@ export function viewOf(id: string, rows: HostRows, { own, present, health, behin
   const view = { id, url, hostname, scheme, present, healthy: health.healthy, approved, private: hidden } as const;
   return {
     ...view,
-    ...(own ? { own } : {}),
+    ...(trusted ? { trusted } : {}),
     ...(behind ? { behind } : {}),
     ...(withdrawals ? { withdrawals } : {}),
     ...(health.reason === null ? {} : { reason: health.reason }),
@@ -59,12 +65,12 @@ export function viewOf(id: string, rows: HostRows, { own, present, health, behin
 }
 
 export function listingOf(id: string, rows: HostRows, signs: HostSigns): HostListing {
-  const { present, health, heartbeat, size, behind, withdrawals } = signs;
+  const { trusted, present, health, heartbeat, size, behind, withdrawals } = signs;
   const { url, private: hidden, operator, software, applied } = rows.application;
   const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason ?? reasonAgainst(signs);
   const standing = standingOf(rows);
   const { healthy } = health;
-  const facts = { id, url, standing, reason, private: hidden, present, healthy, operator, software, applied };
+  const facts = { id, url, standing, reason, private: hidden, trusted, present, healthy, operator, software, applied };
   return { ...facts, heartbeat, size, behind, withdrawals };
 }
 

@@ -45,6 +45,8 @@ export type HostsDeps = {
   readonly pickBlob: ProberDeps['pickBlob'];
   /** Hosts of the same operator on the same machine: approved as soon as they apply. */
   readonly isOwnHost?: (hostId: string) => boolean;
+  /** Hosts that the operator vouches for, its own among them. */
+  readonly isTrustedHost?: (hostId: string) => boolean;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Unix ms. */
@@ -129,7 +131,8 @@ class OriginHosts implements Hosts {
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
     this.#watched = watchHosts({
       ...{ presence: this.#presence, progress: this.#progress, health: this.#health, withdrawals: deps.withdrawals },
-      ...{ hosts: () => this.#register.all(), isOwnHost: deps.isOwnHost, now: this.#now, monotonic: this.#monotonic },
+      ...{ hosts: () => this.#register.all(), isTrustedHost: deps.isTrustedHost },
+      ...{ now: this.#now, monotonic: this.#monotonic },
     });
     this.#prober = createProber({
       visit: createVisit(deps.allowPrivate),

@@ -27,8 +27,8 @@ export type WatchedHostsDeps = {
   readonly health: Pick<HostHealth, 'of'>;
   /** Left out: nothing is known of withdrawals. */
   readonly withdrawals?: WithdrawalJudge | undefined;
-  /** Hosts of the same operator on the same machine. Left out: there are none. */
-  readonly isOwnHost?: ((hostId: string) => boolean) | undefined;
+  /** Hosts that the operator vouches for. Left out: there are none. */
+  readonly isTrustedHost?: ((hostId: string) => boolean) | undefined;
   /** Unix ms. */
   readonly now: () => number;
   /** Ms of a clock that never jumps. */
@@ -36,7 +36,7 @@ export type WatchedHostsDeps = {
 };
 
 export function watchHosts(deps: WatchedHostsDeps): WatchedHosts {
-  const { hosts, isOwnHost = () => false, presence, progress, health, withdrawals, now, monotonic } = deps;
+  const { hosts, isTrustedHost = () => false, presence, progress, health, withdrawals, now, monotonic } = deps;
   const heartbeats = new Map<string, Heartbeat>();
   let made: { readonly views: readonly HostView[]; readonly untilMs: number } | null = null;
 
@@ -48,7 +48,7 @@ export function watchHosts(deps: WatchedHostsDeps): WatchedHosts {
     const heartbeat = heartbeats.get(id) ?? null;
     const [size, behind] = [progress.heldBy(id), progress.isBehind(id)];
     return {
-      own: isOwnHost(id),
+      trusted: isTrustedHost(id),
       present: presence.isPresent(id),
       health: health.of(id),
       heartbeat,
