@@ -28,13 +28,20 @@ interface Attempt {
   readonly isCut: boolean;
 }
 
+/** Too much to arrive at once, so that npm unpacks it before it knows (test/clients/matrix/npm-alone.ts). */
+export const LARGER = 'another, larger package';
+
 /** What a mirror may answer instead of what it was asked for. */
 export async function mirrorFaults(): Promise<Record<string, Fault>> {
-  const other = await capturedTarball('left-pad', '1.3.0');
-  assert.ok(other, 'left-pad belongs to the application');
+  const [other, larger] = await Promise.all([
+    capturedTarball('left-pad', '1.3.0'),
+    capturedTarball('@parcel/watcher-wasm', '2.5.1'),
+  ]);
+  assert.ok(other && larger, 'both belong to the application');
   return {
     'one bit wrong': 'corrupt',
     'another package': () => other,
+    [LARGER]: () => larger,
     'half the bytes': 'truncated',
     'other code, then a cut': 'forged',
     404: 'missing',

@@ -34,13 +34,14 @@ export interface Host {
   restart(): Promise<void>;
 }
 
-export async function startCluster(t: Pick<TestContext, 'after'>): Promise<Cluster> {
+/** @param settings flags of the origin besides those that a cluster needs */
+export async function startCluster(t: Pick<TestContext, 'after'>, settings: readonly string[] = []): Promise<Cluster> {
   const upstream = await startUpstream(t);
   const door = await startForwarder(t);
   const data = tempFolder();
   const port = await freePort();
   const place = ['--data', data, '--port', `${port}`, '--allow-private'];
-  const flags = ['origin', ...place, '--upstream', upstream.url, '--door', `redirect=${door.url}`];
+  const flags = ['origin', ...place, '--upstream', upstream.url, '--door', `redirect=${door.url}`, ...settings];
   const start = async () => {
     const running = await startCommand(t, flags);
     await running.ready('origin');

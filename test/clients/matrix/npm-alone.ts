@@ -19,13 +19,13 @@ const application = { manifest, program: '', says: '', packagesMin: 1, redirecte
 const content = Buffer.from(
   Array.from({ length: 5_000 }, (_, index) => createHash('sha256').update(`${index}`).digest('hex')).join('\n'),
 );
-const tarball = gzipSync(
-  Buffer.concat([
-    ...tarEntry('package/package.json', Buffer.from('{"name":"large","version":"1.0.0"}')),
-    ...tarEntry('package/large.txt', content),
-    Buffer.alloc(1024),
-  ]),
-);
+const tarball = tarballOf({ 'package.json': Buffer.from('{"name":"large","version":"1.0.0"}'), 'large.txt': content });
+/** Too much to arrive at once: npm verifies what does before it unpacks any of it. */
+const otherTarball = tarballOf({
+  'package.json': Buffer.from('{}'),
+  'other.txt': content,
+  'node_modules/ms/index.js': Buffer.alloc(1),
+});
 
 for (const client of everydayClients.filter(({ command }) => command === 'npm')) {
   test(`${client.label} alone: right after one wrong answer`, { skip: reasonToSkip(client) }, async (t) => {
@@ -42,18 +42,31 @@ for (const client of everydayClients.filter(({ command }) => command === 'npm'))
     assert.equal(outcome.code, 0, described(outcome));
     assert.deepEqual(cutShort(await installedFiles(machine), await rightFiles(t, client)), ['large/large.txt']);
   });
+
+  test(`${client.label} alone: says that all went well, and leaves what only the wrong answer had`, {
+    skip: reasonToSkip(client),
+  }, async (t) => {
+    const { outcome, machine } = await installAfterWrongAnswer(t, client, {}, () => otherTarball);
+    assert.equal(outcome.code, 0, described(outcome));
+    const found = await installedFiles(machine);
+    assert.deepEqual(
+      [...found.keys()].sort(),
+      ['large.txt', 'node_modules/ms/index.js', 'other.txt', 'package.json'].map((path) => `large/${path}`),
+    );
+  });
 }
 
-/** From a registry that has one bit wrong in its first answer for the tarball. */
+/** From a registry whose first answer for the tarball is wrong; if not told otherwise, in one bit. */
 async function installAfterWrongAnswer(
   t: TestContext,
   client: Client,
   env: Record<string, string>,
+  wrong = withOneBitWrong,
 ): Promise<{ outcome: Outcome; machine: Machine }> {
   let answers = 0;
   const { outcome, machine } = await installWith(t, client, env, (body) => {
     answers += 1;
-    return answers === 1 ? withOneBitWrong(body) : body;
+    return answers === 1 ? wrong(body) : body;
   });
   assert.equal(answers, 2);
   return { outcome, machine };
@@ -83,6 +96,11 @@ function withOneBitWrong(body: Buffer): Buffer {
   const wrong = Buffer.from(body);
   wrong[body.length >> 1] = (body[body.length >> 1] ?? 0) ^ 1;
   return wrong;
+}
+
+function tarballOf(files: Record<string, Buffer>): Buffer {
+  const entries = Object.entries(files).flatMap(([path, body]) => tarEntry(`package/${path}`, body));
+  return gzipSync(Buffer.concat([...entries, Buffer.alloc(1024)]));
 }
 
 /** A file in the format of POSIX.1-1988 (ustar): header, content, padding. */
