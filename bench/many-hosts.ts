@@ -1,7 +1,9 @@
 // An origin's tarball route with 1,000 hosts in the rotation: `node many-hosts.ts <upstream> <data> <port>`. The hosts are
 // views only, as a thousand of them would cost more than what is measured; all else is the origin's own.
+
 import { generateKeyPairSync } from 'node:crypto';
 import { join } from 'node:path';
+import { setTimeout } from 'node:timers/promises';
 import { makeDoor } from '../src/core/door.ts';
 import { NotFoundError } from '../src/core/errors.ts';
 import { parseNpmRequest } from '../src/core/npm-path.ts';
@@ -49,6 +51,7 @@ const tarballs = createTarballAnswers({
   redirectNever: [],
   metrics,
   now: Date.now,
+  pause: setTimeout,
 });
 
 const door = makeDoor('redirect', `http://127.0.0.1:${port}`);

@@ -35,6 +35,8 @@ export type OriginDeps = {
   readonly times?: Partial<OriginTimes>;
   readonly cosigningTimes?: CosigningTimes;
   readonly repeatLimits?: Partial<RepeatLimits>;
+  /** Resolves after so many ms. */
+  readonly pause?: (ms: number) => Promise<unknown>;
   readonly scrubRate?: ScrubRate;
   /** Told of each step at which a crash would leave something half done. */
   readonly step?: (step: Step) => void;

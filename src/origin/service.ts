@@ -109,10 +109,10 @@ function createHandler({ config, deps, parts, cosigning, hosts, doors }: Answeri
   const { stores, upstream, registry, metrics, now } = parts;
   const { changed, index, forms } = registry;
   const repeats = new RepeatWindow(deps.repeatLimits);
-  const { select, canonicalRegistry, version, times = {} } = deps;
+  const { select, canonicalRegistry, version, times = {}, pause = setTimeout } = deps;
   const { redirectUnverified, redirectTrusted, redirectNever } = config;
   const tarballs = createTarballAnswers({
-    ...{ ...registry, hosts, repeats, select, metrics, now },
+    ...{ ...registry, hosts, repeats, select, metrics, now, pause },
     ...{ redirectUnverified, redirectTrusted, redirectNever },
   });
   const federation = createFederation({ deps, parts, cosigning, hosts }, repeats);

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import { HASTE_WAIT_MS } from '../../../src/core/repeats.ts';
 import type { OriginConfig } from '../../../src/origin/options.ts';
 import { follow, type Question } from '../../support/ask.ts';
 import { startTestMirror, type TestMirror } from '../../support/test-mirror.ts';
@@ -10,14 +11,15 @@ import { startWholeOrigin, type WholeOrigin, type WholeOriginOptions } from '../
 type Route = { by: string; excluded: { reason: string }[] };
 
 const PATH = '/held/-/held-1.0.0.tgz';
-const STRANGERS: WholeOriginOptions = { deps: { isOwnHost: () => false } };
+const STRANGERS: WholeOriginOptions['deps'] = { isOwnHost: () => false };
 
 /** An origin with one host, which somebody else runs, and a tarball that it holds. */
 async function startWithStranger(
   t: TestContext,
   config: Partial<OriginConfig> = {},
+  deps: WholeOriginOptions['deps'] = {},
 ): Promise<{ origin: WholeOrigin; stranger: TestMirror; bytes: Buffer }> {
-  const origin = await startWholeOrigin(t, { ...STRANGERS, config });
+  const origin = await startWholeOrigin(t, { deps: { ...STRANGERS, ...deps }, config });
   const stranger = await startTestMirror(t, origin.door, {}, { now: origin.now });
   await until('it has applied', async () => origin.hosts.list().length === 1);
   await origin.hosts.approve(stranger.hostId);
@@ -33,10 +35,15 @@ async function restart(
   before: WholeOrigin,
   host: TestMirror,
   changes: Partial<OriginConfig>,
+  deps: WholeOriginOptions['deps'] = {},
 ): Promise<WholeOrigin> {
   const { data, port, upstream } = before;
   await before.close();
-  const after = await startWholeOrigin(t, { ...STRANGERS, upstream, config: { data, port, ...changes } });
+  const after = await startWholeOrigin(t, {
+    deps: { ...STRANGERS, ...deps },
+    upstream,
+    config: { data, port, ...changes },
+  });
   await isHealthy(after, host);
   return after;
 }
@@ -52,6 +59,24 @@ async function reasons(origin: WholeOrigin, headers: Question['headers']): Promi
   const page = (await origin.ask(`/-/federation/route${PATH}`, asked(headers))).json<Route>();
   return page.excluded.map(({ reason }) => reason);
 }
+
+test('a repeat soon after a host had the first waits, unless its client checks first or the host is trusted', async (t) => {
+  const pauses: number[] = [];
+  const pause = async (ms: number) => pauses.push(ms);
+  const { origin, stranger, bytes } = await startWithStranger(t, {}, { pause });
+  const askTwice = async (at: WholeOrigin, headers: Question['headers']) => {
+    const asking = asked(headers);
+    return [(await at.ask(PATH, asking)).status, (await at.ask(PATH, asking)).status];
+  };
+  assert.deepEqual(await askTwice(origin, pnpm), [302, 200]);
+  assert.deepEqual(pauses, []);
+  assert.deepEqual(await askTwice(origin, npmFor(bytes)), [302, 200]);
+  assert.deepEqual(pauses, [HASTE_WAIT_MS]);
+
+  const after = await restart(t, origin, stranger, { trustedHosts: [stranger.hostId] }, { pause });
+  assert.deepEqual(await askTwice(after, npmFor(bytes)), [302, 200]);
+  assert.deepEqual(pauses, [HASTE_WAIT_MS]);
+});
 
 test('npm is served by the origin until its operator vouches for a host, while pnpm is sent there', async (t) => {
   const redirectTrusted = ['npm'];
@@ -84,12 +109,12 @@ test('a token that would follow a second redirect keeps a client from hosts that
 });
 
 test('a host that is trusted before it applies waits for its approval like others', async (t) => {
-  const before = await startWholeOrigin(t, STRANGERS);
+  const before = await startWholeOrigin(t, { deps: STRANGERS });
   const { hostId, data, close } = await startTestMirror(t, before.door, {}, { now: before.now });
   await close();
   await before.close();
   const config = { data: before.data, port: before.port, trustedHosts: [hostId] };
-  const origin = await startWholeOrigin(t, { ...STRANGERS, upstream: before.upstream, config });
+  const origin = await startWholeOrigin(t, { deps: STRANGERS, upstream: before.upstream, config });
   const mirror = await startTestMirror(t, origin.door, { data }, { now: origin.now });
   await mirror.log.until(({ state }) => state === 'pending' || state === 'connected');
   const { standing, trusted } = origin.hosts.list()[0] ?? {};
