@@ -31,18 +31,14 @@ export function formatHosts(hosts: readonly ShownHost[]): string {
   if (hosts.length === 0) return 'no host has applied yet\n';
   const rows = hosts.map((host) => [
     host.id,
-    standingOf(host),
+    host.standing,
     stateOf(host),
     host.url,
     host.operator ?? '',
+    host.trusted ? 'trusted' : '',
     host.reason ?? '',
   ]);
-  return columns([['ID', 'STANDING', 'NOW', 'URL', 'OPERATOR', 'REASON'], ...rows]);
-}
-
-/** Nobody is sent to a host that is not approved, however trusted. */
-function standingOf({ standing, trusted }: ShownHost): string {
-  return standing === 'approved' && trusted ? `${standing}, trusted` : standing;
+  return columns([['ID', 'STANDING', 'NOW', 'URL', 'OPERATOR', 'TRUST', 'REASON'], ...rows]);
 }
 
 function stateOf(host: ShownHost): string {
