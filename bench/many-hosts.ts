@@ -49,6 +49,7 @@ const tarballs = createTarballAnswers({
   redirectUnverified: [],
   redirectTrusted: [],
   redirectNever: [],
+  logger,
   metrics,
   now: Date.now,
   pause: setTimeout,

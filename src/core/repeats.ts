@@ -61,6 +61,8 @@ export type Repeat = {
   readonly hostId: string | null;
   /** For how many ms to keep a client waiting that does not check first. */
   readonly waitMs: number;
+  /** The host is avoided for this network from now on, and was not before. */
+  readonly doubted: boolean;
 };
 
 /** Tarballs that a network was sent to one host for, one after the other, and which of them were asked for again. */
@@ -98,10 +100,10 @@ export class RepeatWindow {
     const key = keyOf(network, agent, sha512);
     const before = this.#requests.get(key, now);
     this.#requests.set(key, FROM_ORIGIN, now);
-    if (before?.to) this.#cameBack(network, sha512, before.to, now);
     const to = before?.to ?? null;
+    const doubted = to !== null && this.#cameBack(network, sha512, to, now);
     const waitMs = to !== null && now - to.at < HASTE_MS ? HASTE_WAIT_MS : 0;
-    return { repeat: before !== undefined, hostId: to?.hostId ?? null, waitMs };
+    return { repeat: before !== undefined, hostId: to?.hostId ?? null, waitMs, doubted };
   }
 
   /** Records which host a request just seen was sent to. */
@@ -142,12 +144,24 @@ export class RepeatWindow {
     return new Set([...hosts].filter(([, until]) => now < until).map(([hostId]) => hostId));
   }
 
-  /** What comes back counts among what was sent along with it. */
-  #cameBack(network: string, sha512: string, { hostId, cohort, at }: Sending, now: number): void {
+  /** How many networks avoid a host now, by its id. */
+  avoidedBy(now: number): ReadonlyMap<string, number> {
+    const networks = new Map<string, number>();
+    for (const network of this.#avoided.keys()) {
+      for (const hostId of this.avoided(network, now)) networks.set(hostId, (networks.get(hostId) ?? 0) + 1);
+    }
+    return networks;
+  }
+
+  /** What comes back counts among what was sent along with it. Whether the host is avoided from now on, and was not before. */
+  #cameBack(network: string, sha512: string, { hostId, cohort, at }: Sending, now: number): boolean {
     cohort.back.add(sha512);
     if (now - at >= LATE_MS) cohort.late = true;
     const cohorts = this.#cohorts.get(`${network} ${hostId}`, now);
-    if (cohorts && isSuspect(cohorts)) this.avoid(network, hostId, now);
+    if (!cohorts || !isSuspect(cohorts)) return false;
+    const isNews = !this.avoided(network, now).has(hostId);
+    this.avoid(network, hostId, now);
+    return isNews;
   }
 
   #openCohort(network: string, hostId: string, now: number): Cohort {
@@ -190,6 +204,10 @@ class ExpiringMap<Value> {
   get(key: string, now: number): Value | undefined {
     const entry = this.#entries.get(key);
     return entry !== undefined && now < entry.until ? entry.value : undefined;
+  }
+
+  keys(): Iterable<string> {
+    return this.#entries.keys();
   }
 
   set(key: string, value: Value, now: number): void {

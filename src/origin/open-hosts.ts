@@ -1,4 +1,5 @@
 /** Opens the keeping of hosts, with what it is judged by: what they hold, and what they still serve after a withdrawal. */
+import type { RepeatWindow } from '../core/repeats.ts';
 import { createHttpClient } from '../io/http-client.ts';
 import type { Cosigning } from './cosigning/cosigning.ts';
 import { createHosts, type Hosts, type HostsDeps } from './hosts/hosts.ts';
@@ -14,12 +15,14 @@ export async function openHosts(
     deps,
     parts,
     cosigning,
+    repeats,
     doors,
   }: {
     readonly config: OriginConfig;
     readonly deps: OriginDeps;
     readonly parts: Parts;
     readonly cosigning: Cosigning;
+    readonly repeats: RepeatWindow;
     readonly doors: HostsDeps['doors'];
   },
   cleanups: Cleanups,
@@ -39,6 +42,7 @@ export async function openHosts(
   const hosts = await createHosts({
     ...{ store: stores.metadata, log: registry.log, keys, cosignatures: cosigning.cosignatures },
     ...{ doors, allowPrivate, isOwnHost, client, logger, metrics, now },
+    avoidedBy: () => repeats.avoidedBy(now()),
     isTrustedHost: (hostId) => isOwnHost(hostId) || trusted.has(hostId),
     withdrawals: createWithdrawalJudge({ ...withdrawn, logger, metrics, now, random: Math.random }),
     pickBlob: async (doubted) =>

@@ -77,8 +77,9 @@ async function serve(
   let port = 0;
   const doors = () => ({ doors: config.doors, port });
   const cosigning = await openOriginCosigning(config, deps, parts, cleanups);
-  const hosts = await openHosts({ config, deps, parts, cosigning, doors }, cleanups);
-  const handler = createHandler({ config, deps, parts, cosigning, hosts, doors });
+  const repeats = new RepeatWindow(deps.repeatLimits);
+  const hosts = await openHosts({ config, deps, parts, cosigning, repeats, doors }, cleanups);
+  const handler = createHandler({ config, deps, parts, cosigning, repeats, hosts, doors });
   const server = createHttpServer({ role: 'origin', logger, metrics, trustProxy: config.trustProxy, via, handler });
   cleanups.push(() => server.close());
   // Before the server, which would wait for the feeds to end.
@@ -101,18 +102,18 @@ type Answering = {
   readonly deps: OriginDeps;
   readonly parts: Parts;
   readonly cosigning: Cosigning;
+  readonly repeats: RepeatWindow;
   readonly hosts: Hosts;
   readonly doors: HostsDeps['doors'];
 };
 
-function createHandler({ config, deps, parts, cosigning, hosts, doors }: Answering): Handler {
+function createHandler({ config, deps, parts, cosigning, repeats, hosts, doors }: Answering): Handler {
   const { stores, upstream, registry, metrics, now } = parts;
   const { changed, index, forms } = registry;
-  const repeats = new RepeatWindow(deps.repeatLimits);
   const { select, canonicalRegistry, version, times = {}, pause = setTimeout } = deps;
   const { redirectUnverified, redirectTrusted, redirectNever } = config;
   const tarballs = createTarballAnswers({
-    ...{ ...registry, hosts, repeats, select, metrics, now, pause },
+    ...{ ...registry, hosts, repeats, select, logger: deps.logger, metrics, now, pause },
     ...{ redirectUnverified, redirectTrusted, redirectNever },
   });
   const federation = createFederation({ deps, parts, cosigning, hosts }, repeats);

@@ -14,6 +14,7 @@ import type { HostView, SelectHost } from '../core/selection.ts';
 import { staleHeaders } from '../door/answers.ts';
 import type { ByteRange } from '../io/blob-store.ts';
 import type { Answer, Incoming } from '../io/http-server.ts';
+import type { Logger } from '../io/logger.ts';
 import type { Metrics } from '../io/metrics.ts';
 import { endingAs } from '../io/unfinished-body.ts';
 import type { Hosts } from './hosts/hosts.ts';
@@ -52,6 +53,7 @@ export function createTarballAnswers(deps: {
   redirectUnverified: readonly string[];
   redirectTrusted: readonly string[];
   redirectNever: readonly string[];
+  logger: Logger;
   metrics: Metrics;
   now: () => number;
   pause: (ms: number) => Promise<unknown>;
@@ -63,6 +65,8 @@ export function createTarballAnswers(deps: {
     'client',
   ]);
   const unfinished = deps.metrics.counter('unfinished_bodies_total', 'Bodies that could not be finished', ['end']);
+
+  const doubts = deps.metrics.counter('host_doubts_total', 'Client networks that began to avoid a host', ['host']);
 
   async function resolve(name: string, file: string, network: string): Promise<{ ref: TarballRef; stale: boolean }> {
     const version = versionOfFile(await index.get(name), file);
@@ -100,6 +104,15 @@ export function createTarballAnswers(deps: {
     };
   }
 
+  /** For the operator: looks can't tell a host that lies to clients alone. */
+  function noteDoubt(host: string, network: string): void {
+    doubts.inc({ host });
+    deps.logger.warn(
+      { host, network },
+      'tarballs came back from a host, which may have sent wrong bytes; its clients avoid it',
+    );
+  }
+
   function isTrusted(hostId: string | null): boolean {
     return hosts.views().some(({ id, trusted }) => id === hostId && trusted);
   }
@@ -107,9 +120,10 @@ export function createTarballAnswers(deps: {
   /** Records the request, has the host looked at that may have failed the one before, and keeps a hasty client from harm. */
   async function record(incoming: Incoming, client: Client, pinned: PinnedHash): Promise<Repeated> {
     if (pinned.algorithm !== 'sha512' || incoming.method !== 'GET') return FIRST;
-    const { repeat, hostId, waitMs } = repeats.seen(incoming.network, client.id, pinned.hex, now());
+    const { repeat, hostId, waitMs, doubted } = repeats.seen(incoming.network, client.id, pinned.hex, now());
     if (!repeat) return FIRST;
     if (hostId !== null && repeats.strikes(hostId, now())) void hosts.strike(hostId, pinned.hex);
+    if (hostId !== null && doubted) noteDoubt(hostId, incoming.network);
     if (waitMs > 0 && !checksFirst(client) && !isTrusted(hostId)) await deps.pause(waitMs);
     const size = (await tarballs.size(pinned.hex)) ?? 0;
     return { hostId, inBudget: repeats.spend(incoming.network, size, now()) };

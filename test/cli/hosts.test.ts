@@ -17,6 +17,7 @@ const host: ShownHost = {
   withdrawals: null,
   private: false,
   trusted: false,
+  avoidedBy: 0,
   reason: null,
   operator: null,
 };

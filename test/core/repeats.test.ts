@@ -22,12 +22,17 @@ test('two minutes, ten minutes and a gigabyte are the defaults', () => {
 
 test('the same network, agent and tarball within the window is a repeat', () => {
   const repeats = new RepeatWindow();
-  const first = { repeat: false, hostId: null, waitMs: 0 };
+  const first = { repeat: false, hostId: null, waitMs: 0, doubted: false };
   assert.deepEqual(repeats.seen(net, 'npm', hash, 0), first);
   assert.deepEqual(repeats.seen(other, 'npm', hash, 1), first);
   assert.deepEqual(repeats.seen(net, 'pnpm', hash, 2), first);
   assert.deepEqual(repeats.seen(net, 'npm', 'cd'.repeat(64), 3), first);
-  assert.deepEqual(repeats.seen(net, 'npm', hash, windowMs - 1), { repeat: true, hostId: null, waitMs: 0 });
+  assert.deepEqual(repeats.seen(net, 'npm', hash, windowMs - 1), {
+    repeat: true,
+    hostId: null,
+    waitMs: 0,
+    doubted: false,
+  });
 });
 
 test('after the window it is a first request again, and each request begins a window', () => {
@@ -42,9 +47,14 @@ test('a repeat names the host that the request before was sent to', () => {
   const repeats = new RepeatWindow();
   repeats.seen(net, 'npm', hash, 0);
   repeats.sent(net, 'npm', hash, 'host-1', 0);
-  assert.deepEqual(repeats.seen(net, 'npm', hash, 10), { repeat: true, hostId: 'host-1', waitMs: HASTE_WAIT_MS });
+  assert.deepEqual(repeats.seen(net, 'npm', hash, 10), {
+    repeat: true,
+    hostId: 'host-1',
+    waitMs: HASTE_WAIT_MS,
+    doubted: false,
+  });
   // That one the origin served.
-  assert.deepEqual(repeats.seen(net, 'npm', hash, 20), { repeat: true, hostId: null, waitMs: 0 });
+  assert.deepEqual(repeats.seen(net, 'npm', hash, 20), { repeat: true, hostId: null, waitMs: 0, doubted: false });
 });
 
 test('a repeat waits if it comes soon after it was sent to a host, and never later', () => {
@@ -108,6 +118,20 @@ for (const [title, sent, back, afterMs, avoided] of comings) {
     assert.deepEqual([...repeats.avoided(other, afterMs)], []);
   });
 }
+
+test('that a network begins to avoid a host is told once, and how many do as long as they do', () => {
+  const repeats = new RepeatWindow();
+  const told = (network: string, at: number) => {
+    for (const sha512 of names(4)) sendTo(repeats, network, sha512, 'host-1', at);
+    return names(4).map((sha512) => repeats.seen(network, 'npm', sha512, at + 1).doubted);
+  };
+  assert.deepEqual(told(net, 0), [false, false, true, false]);
+  assert.deepEqual(told(other, 1_000), [false, false, true, false]);
+  repeats.avoid(other, 'host-2', 1_000);
+  assert.deepEqual(Object.fromEntries(repeats.avoidedBy(2_000)), { 'host-1': 2, 'host-2': 1 });
+  assert.deepEqual(Object.fromEntries(repeats.avoidedBy(avoidMs + 1)), { 'host-1': 1, 'host-2': 1 });
+  assert.deepEqual(told(net, avoidMs + 1), [false, false, true, false]);
+});
 
 test('tarballs count against the host and for the network that they were sent to and for', () => {
   const repeats = new RepeatWindow();
@@ -204,7 +228,8 @@ test('with room enough, it agrees with a record of everything', () => {
         const sentTo = repeat ? before.hostId : null;
         const waitMs = sentTo !== null && now - (before?.at ?? 0) < HASTE_MS ? HASTE_WAIT_MS : 0;
         const expected = { repeat, hostId: sentTo, waitMs };
-        assert.deepEqual(repeats.seen(network, 'npm', sha512, now), expected);
+        const { doubted: _, ...said } = repeats.seen(network, 'npm', sha512, now);
+        assert.deepEqual(said, expected);
         if (hostId !== null) repeats.sent(network, 'npm', sha512, hostId, now);
         last.set(network + sha512, { at: now, hostId });
       }

@@ -11,7 +11,7 @@ export type HostListing = {
   readonly id: string;
   readonly url: string;
   readonly standing: Standing;
-  /** Why it was suspended or evicted, or why it is not healthy; null if there is nothing to say. */
+  /** Why it was suspended or evicted, why it is not healthy, or what speaks against it; null if there is nothing to say. */
   readonly reason: string | null;
   readonly private: boolean;
   /** The operator vouches for it. */
@@ -29,6 +29,8 @@ export type HostListing = {
   readonly behind: boolean;
   /** What is held against it about withdrawals: it is sent no clients meanwhile; null for nothing. */
   readonly withdrawals: HostWithdrawals | null;
+  /** Client networks that are not sent there, since it may have failed them within the last minutes. */
+  readonly avoidedBy: number;
 };
 
 /** What is known of a host besides its rows; none of it is stored. */
@@ -64,19 +66,22 @@ export function viewOf(
   };
 }
 
-export function listingOf(id: string, rows: HostRows, signs: HostSigns): HostListing {
+export function listingOf(id: string, rows: HostRows, signs: HostSigns, avoidedBy: number): HostListing {
   const { trusted, present, health, heartbeat, size, behind, withdrawals } = signs;
   const { url, private: hidden, operator, software, applied } = rows.application;
-  const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason ?? reasonAgainst(signs);
+  const reason = evictionOf(rows) ?? rows.suspension?.reason ?? health.reason ?? reasonAgainst(signs, avoidedBy);
   const standing = standingOf(rows);
   const { healthy } = health;
   const facts = { id, url, standing, reason, private: hidden, trusted, present, healthy, operator, software, applied };
-  return { ...facts, heartbeat, size, behind, withdrawals };
+  return { ...facts, heartbeat, size, behind, withdrawals, avoidedBy };
 }
 
-function reasonAgainst({ withdrawals, behind }: HostSigns): string | null {
+function reasonAgainst({ withdrawals, behind }: HostSigns, avoidedBy: number): string | null {
   if (withdrawals) return HOST_REASONS[`withdrawal-${withdrawals}`];
-  return behind ? BEHIND : null;
+  if (behind) return BEHIND;
+  return avoidedBy > 0
+    ? `may have failed clients, of ${avoidedBy} ${avoidedBy === 1 ? 'network' : 'networks'} lately`
+    : null;
 }
 
 /** What the public is told: approved hosts that are not private, by id. */

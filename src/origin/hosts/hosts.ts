@@ -29,10 +29,10 @@ import { countStates, type HostListing, listedHosts } from './host-views.ts';
 import { createPresence, type Presence } from './presence.ts';
 import { createProber, PROBE_INTERVAL_MS, type Prober, type ProberDeps } from './probe.ts';
 import { proveHost } from './prove-host.ts';
-import { type WatchedHosts, watchHosts } from './watched-hosts.ts';
+import { type WatchedHosts, type WatchedHostsDeps, watchHosts } from './watched-hosts.ts';
 import type { WithdrawalJudge } from './withdrawal-judge.ts';
 
-export type HostsDeps = {
+export type HostsDeps = Pick<WatchedHostsDeps, 'isTrustedHost' | 'avoidedBy'> & {
   readonly store: MetadataStore;
   readonly log: Pick<Log, 'append' | 'checkpoint' | 'subscribe'>;
   readonly keys: OriginKeys;
@@ -45,8 +45,6 @@ export type HostsDeps = {
   readonly pickBlob: ProberDeps['pickBlob'];
   /** Hosts of the same operator on the same machine: approved as soon as they apply. */
   readonly isOwnHost?: (hostId: string) => boolean;
-  /** Hosts that the operator vouches for, its own among them. */
-  readonly isTrustedHost?: (hostId: string) => boolean;
   readonly logger: Logger;
   readonly metrics: Metrics;
   /** Unix ms. */
@@ -131,7 +129,7 @@ class OriginHosts implements Hosts {
     this.#presence = createPresence({ monotonic: this.#monotonic, heartbeatSeconds: this.#heartbeatSeconds, changed });
     this.#watched = watchHosts({
       ...{ presence: this.#presence, progress: this.#progress, health: this.#health, withdrawals: deps.withdrawals },
-      ...{ hosts: () => this.#register.all(), isTrustedHost: deps.isTrustedHost },
+      ...{ hosts: () => this.#register.all(), isTrustedHost: deps.isTrustedHost, avoidedBy: deps.avoidedBy },
       ...{ now: this.#now, monotonic: this.#monotonic },
     });
     this.#prober = createProber({

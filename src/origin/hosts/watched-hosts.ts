@@ -29,6 +29,8 @@ export type WatchedHostsDeps = {
   readonly withdrawals?: WithdrawalJudge | undefined;
   /** Hosts that the operator vouches for. Left out: there are none. */
   readonly isTrustedHost?: ((hostId: string) => boolean) | undefined;
+  /** How many client networks avoid a host, by its id. Left out: nothing is known of that. */
+  readonly avoidedBy?: (() => ReadonlyMap<string, number>) | undefined;
   /** Unix ms. */
   readonly now: () => number;
   /** Ms of a clock that never jumps. */
@@ -38,6 +40,7 @@ export type WatchedHostsDeps = {
 export function watchHosts(deps: WatchedHostsDeps): WatchedHosts {
   const { hosts, isTrustedHost = () => false, presence, progress, health, withdrawals, now, monotonic } = deps;
   const heartbeats = new Map<string, Heartbeat>();
+  const { avoidedBy = () => new Map<string, number>() } = deps;
   let made: { readonly views: readonly HostView[]; readonly untilMs: number } | null = null;
 
   function withdrawalsOf(hostId: string): HostWithdrawals | null {
@@ -67,7 +70,10 @@ export function watchHosts(deps: WatchedHostsDeps): WatchedHosts {
   }
 
   return {
-    list: () => [...hosts()].map(([id, rows]) => listingOf(id, rows, signsOf(id))),
+    list() {
+      const networks = avoidedBy();
+      return [...hosts()].map(([id, rows]) => listingOf(id, rows, signsOf(id), networks.get(id) ?? 0));
+    },
     views() {
       const judgedUntil = withdrawals?.validUntil() ?? Number.POSITIVE_INFINITY;
       if (!made || monotonic() > made.untilMs || now() >= judgedUntil) {

@@ -102,10 +102,15 @@ describe('a client that asks again', () => {
     }
     assert.deepEqual(await route(origin, from), { to: 'origin', excluded: [[mirror.hostId, 'avoided']] });
     assert.equal((await route(origin, elsewhere)).to, mirror.hostId);
+    await origin.log.until(({ host, msg }) => host === mirror.hostId && /tarballs came back/.test(msg));
+    assert.equal(await origin.metric('host_doubts_total'), 1);
+    const listed = () => origin.hosts.list().map(({ avoidedBy, reason }) => [avoidedBy, reason]);
+    assert.deepEqual(listed(), [[1, 'may have failed clients, of 1 network lately']]);
     origin.pass(5 * MINUTE_MS);
     assert.equal((await origin.ask(PATH, { headers: pnpm, from: from.replace(/1$/, '7') })).status, 200);
     origin.pass(5 * MINUTE_MS);
     assert.equal((await origin.ask(PATH, { headers: pnpm, from })).status, 302);
+    assert.deepEqual(listed(), [[0, null]]);
   });
 
   it('is sent to another mirror for other tarballs once several came back from the first', async (t) => {
