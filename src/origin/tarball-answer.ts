@@ -145,7 +145,6 @@ export function createTarballAnswers(deps: {
   }
 
   async function serve(incoming: Incoming, client: Client, ref: TarballRef, stale: boolean): Promise<Answer> {
-    if (incoming.method === 'HEAD' && incoming.headers.prefer === MINIMAL) return minimal(ref, stale);
     const streaming = checksFirst(client) && incoming.method === 'GET' ? await tarballs.begin(ref) : null;
     const sha512 = streaming ? ref.pinned.hex : await tarballs.fetch(ref);
     const size = streaming?.size ?? (await tarballs.size(sha512));
@@ -174,6 +173,7 @@ export function createTarballAnswers(deps: {
   return {
     async answer(incoming, name, file, door) {
       const { ref, stale } = await resolve(name, file, incoming.network);
+      if (incoming.method === 'HEAD' && incoming.headers.prefer === MINIMAL) return minimal(ref, stale);
       const client = clientOf(incoming.headers['user-agent']);
       const repeated = await record(incoming, client, ref.pinned);
       const decision = decideTarball(await inputFor(incoming, client, ref.pinned, door, repeated));

@@ -140,5 +140,6 @@ test('an origin that is asked for no more than whether it has a version fetches 
   assert.deepEqual([minimal.status, minimal.headers['preference-applied']], [200, 'return=minimal']);
   assert.equal(minimal.headers['content-length'], undefined);
   assert.equal(origin.upstream.count(/\.tgz$/), 0);
+  assert.equal(await origin.metric('tarballs_total'), 0);
   assert.equal(Number((await head({})).headers['content-length']), tarballs['1.0.0']?.length);
 });
