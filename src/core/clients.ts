@@ -52,6 +52,18 @@ const UNKNOWN: Client = {
   lockfile: 'not measured',
 };
 
+const NPM: Client = {
+  id: 'npm',
+  title: 'npm 7 and later',
+  agent: /^npm\/\d/,
+  verifies: 'with pacote-integrity',
+  onBadBody: 'fill',
+  // Abbreviated up to npm 10.3.
+  metadata: 'full',
+  lockfile: 'door',
+  swapsPublicHost: true,
+};
+
 /** The last row fits everything. pnpm and yarn 1 also have `npm/?` in their agent, so only its beginning counts. */
 export const CLIENTS: readonly Client[] = [
   {
@@ -63,17 +75,7 @@ export const CLIENTS: readonly Client[] = [
     metadata: 'abbreviated',
     lockfile: 'door',
   },
-  {
-    id: 'npm',
-    title: 'npm 7 and later',
-    agent: /^npm\/\d/,
-    verifies: 'with pacote-integrity',
-    onBadBody: 'fill',
-    // Abbreviated up to npm 10.3.
-    metadata: 'full',
-    lockfile: 'door',
-    swapsPublicHost: true,
-  },
+  NPM,
   {
     id: 'pnpm',
     title: 'pnpm',
@@ -125,9 +127,20 @@ export const CLIENTS: readonly Client[] = [
   UNKNOWN,
 ];
 
-/** The row of the client that sent this `User-Agent`; the last one if none fits or there is no such header. */
-export function clientOf(userAgent: string | undefined): Client {
-  return CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
+/** Of npm 6 and later, and of its libraries: some of these are in each of their requests, and in none of other clients. */
+const NPM_HEADERS = ['pacote-req-type', 'pacote-integrity', 'pacote-version', 'npm-command', 'npm-session'];
+
+/**
+ * The row of the client that sent this `User-Agent`; the last one if none fits or there is no such header.
+ *
+ * npm that a script of pnpm runs has pnpm's agent (`npm_config_user_agent`), and still its own headers; it must not pass for a
+ * client that always verifies. Under other agents it gets what they get.
+ * @param headers of the same request, with names in lower case
+ */
+export function clientOf(userAgent: string | undefined, headers: Readonly<Record<string, unknown>> = {}): Client {
+  const client = CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
+  const isNpm = client.verifies === 'always' && NPM_HEADERS.some((name) => headers[name] !== undefined);
+  return isNpm ? NPM : client;
 }
 
 /** Whether a host that this client is redirected to can have its token, by redirecting it once more. */

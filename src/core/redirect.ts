@@ -12,6 +12,7 @@ import type { HostView, SelectHost } from './selection.ts';
 /** Why the origin answers, with what that means for people. */
 export const ORIGIN_REASONS = {
   'self-door': 'this door serves everything itself',
+  head: 'it asks for headers only, and pnpm would keep the URL of whoever answers',
   'redirect-never': 'the operator has this client served by the origin',
   'sha1-only': 'the version is pinned by sha1 alone, which a host could forge',
   unverified: 'nothing shows that this client will verify the bytes',
@@ -62,6 +63,8 @@ export type Asker = {
 
 export type TarballInput = Asker & {
   readonly client: Client;
+  /** The method is HEAD. Left out: it is GET. */
+  readonly headOnly?: boolean;
   /** Value of the request's `pacote-integrity` header. */
   readonly pacoteIntegrity: string | null;
   readonly pinned: PinnedHash;
@@ -147,6 +150,7 @@ export function redirectLocation(hostUrl: string, sha512: string, mark: string):
 
 function reasonForOrigin(input: TarballInput): OriginReason | null {
   if (input.door.rule === 'self') return 'self-door';
+  if (input.headOnly) return 'head';
   if (input.redirectNever.includes(input.client.id)) return 'redirect-never';
   if (input.pinned.algorithm !== 'sha512') return 'sha1-only';
   if (

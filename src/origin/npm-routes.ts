@@ -125,7 +125,7 @@ async function manifest(
 }
 
 const baseFor = ({ headers }: Incoming, door: Door, { canonicalRegistry }: NpmRoutesDeps): string =>
-  tarballBase(door, clientOf(headers['user-agent']), canonicalRegistry);
+  tarballBase(door, clientOf(headers['user-agent'], headers), canonicalRegistry);
 
 /** At a canonical door what is answered depends on who asks, and caches must know. */
 function varied(answer: Answer, { rule }: Door): Answer {

@@ -34,7 +34,7 @@ export async function routePage(
     file,
     sha512,
     door: door.url,
-    client: { id: clientOf(incoming.headers['user-agent']).id, network: incoming.network },
+    client: { id: clientOf(incoming.headers['user-agent'], incoming.headers).id, network: incoming.network },
     by: decision.by,
     ...(isHost ? { host: { id: decision.host.id, url: decision.host.url } } : {}),
     reason: isHost ? 'the highest of the fit hosts for this hash' : ORIGIN_REASONS[decision.reason],

@@ -86,6 +86,7 @@ export function createTarballAnswers(deps: {
     const avoided = repeats.avoided(network, now());
     return {
       client,
+      headOnly: incoming.method === 'HEAD',
       pacoteIntegrity: headerText(headers['pacote-integrity']),
       authorization: headers.authorization !== undefined,
       resendsToken: resendsToken(client, headers['user-agent']),
@@ -130,9 +131,7 @@ export function createTarballAnswers(deps: {
   }
 
   function redirect(incoming: Incoming, client: Client, host: HostView, sha512: string, mark: string): Answer {
-    if (incoming.method === 'GET') {
-      repeats.sent(incoming.network, client.id, sha512, host.id, now());
-    }
+    repeats.sent(incoming.network, client.id, sha512, host.id, now());
     const location = redirectLocation(host.url, sha512, mark);
     return { status: 302, headers: { location, 'cache-control': CACHE.noStore, 'content-length': '0' }, body: null };
   }
@@ -174,7 +173,7 @@ export function createTarballAnswers(deps: {
     async answer(incoming, name, file, door) {
       const { ref, stale } = await resolve(name, file, incoming.network);
       if (incoming.method === 'HEAD' && incoming.headers.prefer === MINIMAL) return minimal(ref, stale);
-      const client = clientOf(incoming.headers['user-agent']);
+      const client = askerOf(incoming);
       const repeated = await record(incoming, client, ref.pinned);
       const decision = decideTarball(await inputFor(incoming, client, ref.pinned, door, repeated));
       const mark = decision.by === 'host' ? hosts.markFor(decision.host.id, door.id, ref.pinned.hex) : null;
@@ -188,13 +187,13 @@ export function createTarballAnswers(deps: {
 
     async explain(incoming, name, file, door) {
       const { ref } = await resolve(name, file, incoming.network);
-      const decision = decideTarball(
-        await inputFor(incoming, clientOf(incoming.headers['user-agent']), ref.pinned, door, FIRST),
-      );
+      const decision = decideTarball(await inputFor(incoming, askerOf(incoming), ref.pinned, door, FIRST));
       return { ...decision, sha512: await tarballs.sha512Of(ref.pinned) };
     },
   };
 }
+
+const askerOf = ({ headers }: Incoming): Client => clientOf(headers['user-agent'], headers);
 
 function headerText(value: string | string[] | undefined): string | null {
   return Array.isArray(value) ? value.join(' ') : (value ?? null);

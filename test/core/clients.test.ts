@@ -30,6 +30,13 @@ for (const [agent, id] of agents) {
   test(`${agent} is ${id}`, () => assert.equal(clientOf(agent).id, id));
 }
 
+test('npm in a script of pnpm is told by its own headers', () => {
+  for (const header of ['pacote-req-type', 'pacote-integrity', 'pacote-version', 'npm-command', 'npm-session']) {
+    for (const [agent, id] of agents) assert.equal(clientOf(agent, { [header]: 'x' }).id, id === 'pnpm' ? 'npm' : id);
+  }
+  for (const [agent, id] of agents) assert.equal(clientOf(agent, { 'npm-auth-type': 'legacy', accept: '*/*' }).id, id);
+});
+
 test('ids are unique', () => {
   assert.equal(new Set(CLIENTS.map(({ id }) => id)).size, CLIENTS.length);
 });

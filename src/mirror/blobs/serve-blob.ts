@@ -142,7 +142,7 @@ export function createBlobServer(deps: {
     const flight = fetcher.join(id, sources, despite);
     const ready = await flight?.ready;
     if (!flight || !ready) return null;
-    const client = clientOf(headerOf(request, 'user-agent'));
+    const client = clientOf(headerOf(request, 'user-agent'), request.headers);
     const mayStream = ready.checked || right.by === 'host' || mayHaveUnchecked(client, sources);
     if (!mayStream && !(await flight.whole)) return null;
     const held = flight.isWhole ? await answerHeld(request, id) : null;

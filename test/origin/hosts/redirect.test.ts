@@ -76,8 +76,10 @@ describe('a request that will be verified', () => {
     assert.deepEqual([...chosen].sort(), mirrors.map(({ url }) => url).sort());
   });
 
-  it('may be a HEAD', async () => {
-    assert.equal((await visit(pnpm, PATH, 'HEAD')).status, 302);
+  it('is not one for headers only: pnpm keeps the URL of the answer in its lockfile', async () => {
+    const reply = await visit(pnpm, PATH, 'HEAD');
+    assert.deepEqual([reply.status, reply.headers['content-length']], [200, `${tarball.length}`]);
+    assert.doesNotMatch(reply.headers['cache-control'] ?? '', /immutable/);
   });
 });
 
@@ -85,6 +87,10 @@ describe('the right bytes come from the origin itself', () => {
   const bytes = (number: number) => Buffer.from(`other bytes ${number}`);
   const unverified: [string, () => Record<string, string>][] = [
     ['for npm without pacote-integrity', () => ({ 'user-agent': AGENTS.npm })],
+    [
+      'for npm in a script of pnpm, without pacote-integrity',
+      () => ({ 'user-agent': 'pnpm/9.15.9 npm/? node/v26.10.0', 'pacote-req-type': 'tarball', 'npm-command': 'ci' }),
+    ],
     ['for npm with the hash of other bytes', () => npmFor(bytes(0))],
     [
       'for npm with a second hash',
