@@ -8,7 +8,7 @@ import { clientOf } from '../core/clients.ts';
 import { chooseDoor, type Door, tarballBase } from '../core/door.ts';
 import { ForbiddenError, NotFoundError, UnauthorizedError, WithdrawnError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
-import { type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
+import { type Change, type NpmRequest, parseNpmRequest } from '../core/npm-path.ts';
 import { distTagsAnswer, manifestAnswer, packumentAnswer, type ShownPackage } from '../door/answers.ts';
 import type { Forms } from '../door/forms.ts';
 import type { BlobStore } from '../io/blob-store.ts';
@@ -82,10 +82,19 @@ async function answer(incoming: Incoming, request: NpmRequest, door: Door, deps:
       );
     case 'write':
       throw new ForbiddenError(
-        `${request.what} is refused: this registry only follows its upstream so far; do it there, and it appears here`,
+        `${request.what} is refused: ${REFUSALS[request.what] ?? 'this registry has no accounts yet, and reading needs none'}`,
       );
   }
 }
+
+const FOLLOWS = 'this registry only follows its upstream so far; do it there, and it appears here';
+/** Why a change is refused, for people at their command line. Left out: it is one of accounts. */
+const REFUSALS: { readonly [what in Change]?: string } = {
+  publish: FOLLOWS,
+  unpublish: FOLLOWS,
+  'dist-tag': FOLLOWS,
+  logout: 'this registry has no accounts yet and gave out no token; take yours out of your .npmrc yourself',
+};
 
 /** An answer for which a blob turned out to be lost is made once more, after the upstream was asked for it. */
 async function mended(
