@@ -127,18 +127,25 @@ export const CLIENTS: readonly Client[] = [
   UNKNOWN,
 ];
 
+/** The row of the client with this `User-Agent`; the last one if none fits or there is no such header. */
+export function clientOf(userAgent: string | undefined): Client {
+  return CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
+}
+
+export type RequestHeaders = Readonly<Record<string, unknown>> & { readonly 'user-agent'?: string | undefined };
+
 /** Of npm 6 and later, and of its libraries: some of these are in each of their requests, and in none of other clients. */
 const NPM_HEADERS = ['pacote-req-type', 'pacote-integrity', 'pacote-version', 'npm-command', 'npm-session'];
 
 /**
- * The row of the client that sent this `User-Agent`; the last one if none fits or there is no such header.
+ * The row of the client that sent a request.
  *
  * npm that a script of pnpm runs has pnpm's agent (`npm_config_user_agent`), and still its own headers; it must not pass for a
  * client that always verifies. Under other agents it gets what they get.
- * @param headers of the same request, with names in lower case
+ * @param headers with names in lower case
  */
-export function clientOf(userAgent: string | undefined, headers: Readonly<Record<string, unknown>> = {}): Client {
-  const client = CLIENTS.find(({ agent }) => agent.test(userAgent ?? '')) ?? UNKNOWN;
+export function requestingClient(headers: RequestHeaders): Client {
+  const client = clientOf(headers['user-agent']);
   const isNpm = client.verifies === 'always' && NPM_HEADERS.some((name) => headers[name] !== undefined);
   return isNpm ? NPM : client;
 }

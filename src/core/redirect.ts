@@ -166,7 +166,7 @@ function reasonForOrigin(input: TarballInput): OriginReason | null {
  * Whether the request shows that the client will check what it gets against the pinned hash.
  * @param pacoteIntegrity value of the request's `pacote-integrity` header
  */
-export function willVerify(client: Client, pacoteIntegrity: string | null, pinned: PinnedHash): boolean {
+function willVerify(client: Client, pacoteIntegrity: string | null, pinned: PinnedHash): boolean {
   if (client.verifies === 'always') return true;
   if (client.verifies !== 'with pacote-integrity' || pacoteIntegrity === null || pinned.algorithm !== 'sha512')
     return false;

@@ -4,7 +4,7 @@
  * Metadata always comes from here; a tarball comes from here or, by redirect, from a host (origin/tarball-answer.ts).
  */
 
-import { clientOf } from '../core/clients.ts';
+import { requestingClient } from '../core/clients.ts';
 import { chooseDoor, type Door, tarballBase } from '../core/door.ts';
 import { ForbiddenError, NotFoundError, UnauthorizedError, WithdrawnError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
@@ -134,7 +134,7 @@ async function manifest(
 }
 
 const baseFor = ({ headers }: Incoming, door: Door, { canonicalRegistry }: NpmRoutesDeps): string =>
-  tarballBase(door, clientOf(headers['user-agent'], headers), canonicalRegistry);
+  tarballBase(door, requestingClient(headers), canonicalRegistry);
 
 /** At a canonical door what is answered depends on who asks, and caches must know. */
 function varied(answer: Answer, { rule }: Door): Answer {

@@ -2,7 +2,7 @@
  * Why a tarball request would be served by whom: every host with its reason, for the request as it came. A record for
  * operators and tests; asking changes nothing.
  */
-import { clientOf } from '../core/clients.ts';
+import { requestingClient } from '../core/clients.ts';
 import type { Door } from '../core/door.ts';
 import { NotFoundError } from '../core/errors.ts';
 import { CACHE } from '../core/http-semantics.ts';
@@ -34,7 +34,7 @@ export async function routePage(
     file,
     sha512,
     door: door.url,
-    client: { id: clientOf(incoming.headers['user-agent'], incoming.headers).id, network: incoming.network },
+    client: { id: requestingClient(incoming.headers).id, network: incoming.network },
     by: decision.by,
     ...(isHost ? { host: { id: decision.host.id, url: decision.host.url } } : {}),
     reason: isHost ? 'the highest of the fit hosts for this hash' : ORIGIN_REASONS[decision.reason],

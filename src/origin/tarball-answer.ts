@@ -3,7 +3,7 @@
  *
  * The version's pinned hash is settled first, so that whoever serves the bytes has no say in which bytes they are.
  */
-import { type Client, checksFirst, clientOf, resendsToken } from '../core/clients.ts';
+import { type Client, checksFirst, requestingClient, resendsToken } from '../core/clients.ts';
 import { type Door, requestHostname } from '../core/door.ts';
 import { NotFoundError } from '../core/errors.ts';
 import { CACHE, planRead, reprDigest } from '../core/http-semantics.ts';
@@ -65,7 +65,6 @@ export function createTarballAnswers(deps: {
     'client',
   ]);
   const unfinished = deps.metrics.counter('unfinished_bodies_total', 'Bodies that could not be finished', ['end']);
-
   const doubts = deps.metrics.counter('host_doubts_total', 'Client networks that began to avoid a host', ['host']);
 
   async function resolve(name: string, file: string, network: string): Promise<{ ref: TarballRef; stale: boolean }> {
@@ -173,7 +172,7 @@ export function createTarballAnswers(deps: {
     async answer(incoming, name, file, door) {
       const { ref, stale } = await resolve(name, file, incoming.network);
       if (incoming.method === 'HEAD' && incoming.headers.prefer === MINIMAL) return minimal(ref, stale);
-      const client = askerOf(incoming);
+      const client = requestingClient(incoming.headers);
       const repeated = await record(incoming, client, ref.pinned);
       const decision = decideTarball(await inputFor(incoming, client, ref.pinned, door, repeated));
       const mark = decision.by === 'host' ? hosts.markFor(decision.host.id, door.id, ref.pinned.hex) : null;
@@ -187,13 +186,13 @@ export function createTarballAnswers(deps: {
 
     async explain(incoming, name, file, door) {
       const { ref } = await resolve(name, file, incoming.network);
-      const decision = decideTarball(await inputFor(incoming, askerOf(incoming), ref.pinned, door, FIRST));
+      const decision = decideTarball(
+        await inputFor(incoming, requestingClient(incoming.headers), ref.pinned, door, FIRST),
+      );
       return { ...decision, sha512: await tarballs.sha512Of(ref.pinned) };
     },
   };
 }
-
-const askerOf = ({ headers }: Incoming): Client => clientOf(headers['user-agent'], headers);
 
 function headerText(value: string | string[] | undefined): string | null {
   return Array.isArray(value) ? value.join(' ') : (value ?? null);

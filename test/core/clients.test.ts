@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CLIENTS, clientOf, resendsToken } from '../../src/core/clients.ts';
+import { CLIENTS, clientOf, requestingClient, resendsToken } from '../../src/core/clients.ts';
 
 const agents: [string | undefined, string][] = [
   ['npm/12.2.0 node/v26.10.0 linux x64 workspaces/false', 'npm'],
@@ -32,9 +32,11 @@ for (const [agent, id] of agents) {
 
 test('npm in a script of pnpm is told by its own headers', () => {
   for (const header of ['pacote-req-type', 'pacote-integrity', 'pacote-version', 'npm-command', 'npm-session']) {
-    for (const [agent, id] of agents) assert.equal(clientOf(agent, { [header]: 'x' }).id, id === 'pnpm' ? 'npm' : id);
+    for (const [agent, id] of agents)
+      assert.equal(requestingClient({ 'user-agent': agent, [header]: 'x' }).id, id === 'pnpm' ? 'npm' : id);
   }
-  for (const [agent, id] of agents) assert.equal(clientOf(agent, { 'npm-auth-type': 'legacy', accept: '*/*' }).id, id);
+  for (const [agent, id] of agents)
+    assert.equal(requestingClient({ 'user-agent': agent, 'npm-auth-type': 'legacy', accept: '*/*' }).id, id);
 });
 
 test('ids are unique', () => {

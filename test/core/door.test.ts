@@ -119,9 +119,7 @@ test('hostnames come without ports, in one spelling', () => {
 
 const PUBLIC = 'https://public.example';
 const canonical = parseDoorFlag('canonical=https://registry.example');
-const [npm12, npm6, pnpm] = ['npm/12.2.0 node/v26', 'npm/6.14.18 node/v14', 'pnpm/10.0.0 npm/? node/v24'].map((agent) =>
-  clientOf(agent),
-);
+const [npm12, npm6, pnpm] = ['npm/12.2.0 node/v26', 'npm/6.14.18 node/v14', 'pnpm/10.0.0 npm/? node/v24'].map(clientOf);
 
 test('at a canonical door only clients that swap the public host by themselves get it', () => {
   assert.ok(npm12 && npm6 && pnpm);

@@ -5,7 +5,7 @@
  * No byte of a held blob leaves unchecked, and of one that is being fetched none that could make the whole pass for right
  * (flight.ts). Where the disk turns out to be wrong half-way, sending goes on from a fresh copy behind the last good byte.
  */
-import { type Client, checksFirst, checksItself, clientOf } from '../../core/clients.ts';
+import { type Client, checksFirst, checksItself, requestingClient } from '../../core/clients.ts';
 import { FederationError, IntegrityError, NotFoundError, UpstreamError, WithdrawnError } from '../../core/errors.ts';
 import { bounceUrl } from '../../core/hosts-list.ts';
 import { CACHE } from '../../core/http-semantics.ts';
@@ -142,7 +142,7 @@ export function createBlobServer(deps: {
     const flight = fetcher.join(id, sources, despite);
     const ready = await flight?.ready;
     if (!flight || !ready) return null;
-    const client = clientOf(headerOf(request, 'user-agent'), request.headers);
+    const client = requestingClient(request.headers);
     const mayStream = ready.checked || right.by === 'host' || mayHaveUnchecked(client, sources);
     if (!mayStream && !(await flight.whole)) return null;
     const held = flight.isWhole ? await answerHeld(request, id) : null;
@@ -245,9 +245,4 @@ function notHad({ name, version }: Listing): UpstreamError {
 /** The blob was there a moment ago: it has rotted, or was removed. */
 function isLoss(error: unknown): error is IntegrityError | NotFoundError {
   return error instanceof IntegrityError || error instanceof NotFoundError;
-}
-
-function headerOf({ headers }: Asked, name: string): string | undefined {
-  const value = headers[name];
-  return typeof value === 'string' ? value : undefined;
 }
